@@ -1,0 +1,41 @@
+//===- CompiledABI.h - What generated code and the runtime agree on -------===//
+//
+// Part of moe-mlir. See docs/executable-format.md for the meaning of each
+// argument; this header is the only place where the C types are spelled out.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_RUNTIME_COMPILEDABI_H
+#define MOE_RUNTIME_COMPILEDABI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// MLIR's descriptor of a one-dimensional memref. `size` counts elements.
+typedef struct MoeMemRef1 {
+  void *allocated;
+  void *aligned;
+  int64_t offset;
+  int64_t size;
+  int64_t stride;
+} MoeMemRef1;
+
+/// One forward step of the model: T tokens of one sequence.
+void _mlir_ciface_moe_step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
+                           const MoeMemRef1 *arena, const MoeMemRef1 *tokens,
+                           const MoeMemRef1 *logits,
+                           const MoeMemRef1 *routeIds,
+                           const MoeMemRef1 *routeWeights, int64_t position,
+                           int64_t context, int64_t capacity, int64_t rows,
+                           int64_t threads);
+
+#ifdef __cplusplus
+} // extern "C"
+
+static_assert(sizeof(MoeMemRef1) == 40, "must match MLIR's descriptor");
+#endif
+
+#endif // MOE_RUNTIME_COMPILEDABI_H

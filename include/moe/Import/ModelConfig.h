@@ -43,6 +43,8 @@ struct RouterConfig {
   RouterScore score = RouterScore::Softmax;
   /// Divide the chosen weights by their sum.
   bool normTopkProb = false;
+
+  bool operator==(const RouterConfig &other) const = default;
 };
 
 struct LayerConfig {

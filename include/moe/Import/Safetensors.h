@@ -50,7 +50,7 @@ parseSafetensors(llvm::StringRef contents, llvm::StringRef origin);
 class Checkpoint {
 public:
   /// Opens `path`: a .safetensors file, a .index.json, or a directory that
-  /// holds model.safetensors.index.json or model.safetensors.
+  /// holds model.safetensors or model.safetensors.index.json.
   static llvm::Expected<Checkpoint> open(llvm::StringRef path);
 
   /// Sorted by (file, offset).
@@ -62,6 +62,9 @@ public:
   /// The mapped bytes of a tensor of this checkpoint.
   llvm::ArrayRef<uint8_t> data(const TensorInfo &tensor) const;
 
+  /// The single file or the index; what an error about the whole names.
+  llvm::StringRef origin() const { return entry; }
+
   unsigned fileCount() const { return files.size(); }
   llvm::StringRef path(unsigned file) const;
   uint64_t fileBytes(unsigned file) const;
@@ -69,8 +72,8 @@ public:
 private:
   llvm::Error addFile(llvm::StringRef path);
   llvm::Error addShards(llvm::StringRef indexPath);
-  llvm::Error finish();
 
+  std::string entry;
   std::vector<std::unique_ptr<llvm::MemoryBuffer>> files;
   std::vector<TensorInfo> infos;
   llvm::StringMap<size_t> byName;

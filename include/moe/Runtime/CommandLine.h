@@ -1,0 +1,20 @@
+//===- CommandLine.h - The command line of emitted executables --*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_RUNTIME_COMMANDLINE_H
+#define MOE_RUNTIME_COMMANDLINE_H
+
+#include "moe/Runtime/Session.h"
+
+namespace moe::runtime {
+
+/// Runs `model <command> ...` and returns the exit status: 0 after success,
+/// 1 after an error, 2 after a wrong command line, 130 after Ctrl-C.
+int runCommandLine(int argc, char **argv, StepFunction step);
+
+} // namespace moe::runtime
+
+#endif // MOE_RUNTIME_COMMANDLINE_H

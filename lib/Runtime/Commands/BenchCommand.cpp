@@ -1,0 +1,187 @@
+//===- BenchCommand.cpp - model bench: prompt and decode speed ------------===//
+//
+// Part of moe-mlir. Tests, columns and JSON fields are those of llama-bench.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Commands.h"
+#include "Interrupt.h"
+#include "Output.h"
+#include "moe/Runtime/Payload.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <random>
+
+namespace moe::runtime {
+
+namespace {
+/// Either `prompt` or `generate` is 0.
+struct BenchTest {
+  int64_t prompt, generate, threads;
+  std::string name() const {
+    return prompt ? "pp" + std::to_string(prompt)
+                  : "tg" + std::to_string(generate);
+  }
+};
+
+struct BenchResult {
+  BenchTest test;
+  /// Tokens per second.
+  std::vector<double> samples;
+  double mean() const {
+    double sum = 0;
+    for (double sample : samples)
+      sum += sample;
+    return sum / double(samples.size());
+  }
+  double deviation() const {
+    if (samples.size() < 2)
+      return 0;
+    double sum = 0;
+    for (double sample : samples)
+      sum += (sample - mean()) * (sample - mean());
+    return std::sqrt(sum / double(samples.size() - 1));
+  }
+};
+} // namespace
+
+static std::vector<BenchTest> listTests(const CommandOptions &options) {
+  std::vector<int64_t> threads = options.benchThreads;
+  if (threads.empty())
+    threads.push_back(options.session.threads);
+  std::vector<BenchTest> tests;
+  for (int64_t count : threads) {
+    for (int64_t prompt : options.benchPrompt)
+      if (prompt > 0)
+        tests.push_back({prompt, 0, count});
+    for (int64_t generate : options.benchGenerate)
+      if (generate > 0)
+        tests.push_back({0, generate, count});
+  }
+  return tests;
+}
+
+/// Runs the test once, from an empty context.
+static Result<void> runOnce(Session &session, const BenchTest &test,
+                            std::span<const int32_t> tokens) {
+  std::vector<float> logits;
+  if (test.prompt)
+    return session.feed(tokens, Phase::Prefill, &logits);
+  for (const int32_t &token : tokens) {
+    Result<void> fed = session.feed({&token, 1}, Phase::Decode, &logits);
+    if (!fed || interrupted())
+      return fed;
+  }
+  return {};
+}
+
+static Result<BenchResult> measure(const CommandContext &context,
+                                   const BenchTest &test) {
+  SessionOptions options = context.options.session;
+  options.threads = test.threads;
+  int64_t count = std::max(test.prompt, test.generate);
+  options.context = count;
+  Result<Session> session =
+      Session::create(context.payload(), context.step, options);
+  if (!session)
+    return passOn(session);
+  session->interruptWhen(interrupted);
+  std::mt19937 random(0);
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  for (int32_t &token : tokens)
+    token = int32_t(random() % uint64_t(session->vocab()));
+
+  BenchResult result{test, {}};
+  // Run 0 warms up: it touches weights, cache and threads.
+  for (int64_t run = 0; run <= context.options.repetitions; ++run) {
+    session->reset();
+    auto start = std::chrono::steady_clock::now();
+    Result<void> done = runOnce(*session, test, tokens);
+    std::chrono::duration<double> seconds =
+        std::chrono::steady_clock::now() - start;
+    if (!done)
+      return passOn(done);
+    if (interrupted())
+      return result;
+    if (run > 0)
+      result.samples.push_back(double(count) / seconds.count());
+  }
+  return result;
+}
+
+static std::string modelName(const ModelInfo &model) {
+  return model.name + " " + (model.quantisation == "none" ? model.weightType
+                                                          : model.quantisation);
+}
+
+static std::string markdownHead() {
+  return "| model | size | params | threads | test | t/s |\n"
+         "| --- | ---: | ---: | ---: | ---: | ---: |\n";
+}
+
+static std::string markdownRow(const Payload &payload,
+                               const BenchResult &result) {
+  int64_t weights = int64_t(
+      payload.sections.find(kWeightsSection)->second.bytes.size());
+  return "| " + modelName(payload.model) + " | " + sizeText(weights) + " | " +
+         countText(payload.model.parametersTotal) + " | " +
+         std::to_string(result.test.threads) + " | " + result.test.name() +
+         " | " + fixed(result.mean(), 2) + " ± " +
+         fixed(result.deviation(), 2) + " |\n";
+}
+
+static nlohmann::ordered_json jsonEntry(const Payload &payload,
+                                        const BenchResult &result) {
+  nlohmann::ordered_json entry;
+  entry["model_type"] = modelName(payload.model);
+  entry["model_size"] =
+      payload.sections.find(kWeightsSection)->second.bytes.size();
+  entry["model_n_params"] = payload.model.parametersTotal;
+  entry["cpu_target"] = payload.target.cpu;
+  entry["n_threads"] = result.test.threads;
+  entry["n_prompt"] = result.test.prompt;
+  entry["n_gen"] = result.test.generate;
+  entry["avg_ts"] = result.mean();
+  entry["stddev_ts"] = result.deviation();
+  entry["samples_ts"] = result.samples;
+  return entry;
+}
+
+Result<int> benchCommand(const CommandContext &context) {
+  bool markdown = context.options.format == "md";
+  std::vector<BenchTest> tests = listTests(context.options);
+  if (tests.empty())
+    return fail("nothing to measure: -p and -n are both 0");
+  auto entries = nlohmann::ordered_json::array();
+  if (markdown)
+    if (Result<bool> open = writeOut(markdownHead()); !open || !*open)
+      return open ? Result<int>(0) : passOn(open);
+  for (const BenchTest &test : tests) {
+    Result<BenchResult> result = measure(context, test);
+    if (!result)
+      return passOn(result);
+    if (interrupted())
+      return kInterruptedStatus;
+    if (!markdown) {
+      entries.push_back(jsonEntry(context.payload(), *result));
+      continue;
+    }
+    Result<bool> open = writeOut(markdownRow(context.payload(), *result));
+    if (!open || !*open)
+      return open ? Result<int>(0) : passOn(open);
+  }
+  if (!markdown)
+    if (Result<bool> open = writeOut(
+            entries.dump(2, ' ', false,
+                         nlohmann::ordered_json::error_handler_t::replace) +
+            "\n");
+        !open)
+      return passOn(open);
+  return 0;
+}
+
+} // namespace moe::runtime

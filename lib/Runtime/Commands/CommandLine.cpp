@@ -1,0 +1,299 @@
+//===- CommandLine.cpp - The command line of emitted executables ----------===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Runtime/CommandLine.h"
+
+#include "../HostThreads.h"
+#include "Commands.h"
+#include "FlagCheck.h"
+#include "Interrupt.h"
+#include "Output.h"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+
+namespace moe::runtime {
+
+namespace {
+using CommandFunction = Result<int> (*)(const CommandContext &);
+
+constexpr int kErrorStatus = 1;
+constexpr int kUsageStatus = 2;
+
+/// Adds flags to one command; names follow llama.cpp.
+class CommandFlags {
+public:
+  CommandFlags(CLI::App &command, CommandOptions &options)
+      : command(command), options(options) {
+    command.add_option("--weights", options.weights,
+                       "take the payload from FILE")
+        ->type_name("FILE");
+    command.add_flag("--verify", options.verify,
+                     "compare all sections with their hashes first");
+  }
+
+  void prompt() {
+    command.add_option("-p,--prompt", options.prompt,
+                       "prompt; - reads standard input")
+        ->type_name("TEXT");
+    command.add_option("-f,--file", options.promptFile, "prompt from a file")
+        ->type_name("FILE");
+    command.add_flag("--no-special", options.noSpecial,
+                     "add no BOS or other special tokens");
+  }
+
+  void tokens() {
+    command.add_option("--tokens", options.tokens, "token ids")
+        ->required()
+        ->type_name("1,2,3");
+  }
+
+  void context() {
+    command.add_option("-c,--ctx-size", options.session.context,
+                       "context; 0: min(model, 4096)")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t(0), int64_t(1) << 30));
+  }
+
+  void evaluation() {
+    command.add_option("-t,--threads", options.session.threads,
+                       "threads; default: physical cores")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1024));
+    command.add_option("--chunk", options.session.chunk,
+                       "most tokens evaluated at once")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t(1), int64_t(1) << 30));
+    command.add_option("--trace-routing", options.traceRouting,
+                       "write the chosen experts as safetensors")
+        ->type_name("FILE");
+  }
+
+  void sampling() {
+    SamplerOptions &sampler = options.sampler;
+    command.add_option("-n,--n-predict", options.count,
+                       "tokens to generate; -1: until EOS or the context ends")
+        ->capture_default_str()
+        ->type_name("N");
+    command.add_option("--temp", sampler.temperature, "0 is greedy")
+        ->capture_default_str()
+        ->type_name("T");
+    command.add_option("--top-k", sampler.topK, "0 keeps all")
+        ->capture_default_str()
+        ->type_name("K");
+    command.add_option("--top-p", sampler.topP, "1 keeps all")
+        ->capture_default_str()
+        ->type_name("P");
+    command.add_option("--min-p", sampler.minP, "0 keeps all")
+        ->capture_default_str()
+        ->type_name("P");
+    command.add_option("-s,--seed", options.seed, "default: random, printed")
+        ->type_name("N");
+    command.add_flag("--greedy", options.greedy, "same as --temp 0");
+    command.add_flag("--ignore-eos", options.ignoreEos,
+                     "do not stop at EOS");
+    command.add_flag("--no-perf", options.noPerf,
+                     "print nothing but the result and errors");
+  }
+
+  void bench() {
+    auto list = [&](const char *names, std::vector<int64_t> &values,
+                    const char *about, int64_t min, int64_t max) {
+      command.add_option(names, values, about)
+          ->delimiter(',')
+          ->type_name("N,...")
+          ->check(CLI::Range(min, max));
+    };
+    list("-p,--n-prompt", options.benchPrompt, "prompt lengths (512)", 0,
+         1 << 30);
+    list("-n,--n-gen", options.benchGenerate, "generated tokens (64)", 0,
+         1 << 30);
+    list("-t,--threads", options.benchThreads, "threads", 1, 1024);
+    command.add_option("-r,--repetitions", options.repetitions, "")
+        ->capture_default_str()
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000000));
+    command.add_option("-o,--output", options.format, "md or json")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"md", "json"}));
+    command.add_option("--chunk", options.session.chunk,
+                       "most tokens evaluated at once")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t(1), int64_t(1) << 30));
+  }
+
+  void logitsFile() {
+    command.add_option("--out", options.out, "f32 [T,V] as .npy")
+        ->required()
+        ->type_name("FILE");
+  }
+
+  void json() { command.add_flag("--json", options.json, "as JSON"); }
+
+private:
+  CLI::App &command;
+  CommandOptions &options;
+};
+
+/// All commands, their flags bound to one options struct.
+class CommandTable {
+public:
+  explicit CommandTable(CommandOptions &options) : options(options) {
+    app.require_subcommand(1);
+    app.footer("`model -p TEXT` is short for `model run -p TEXT`.");
+    CommandFlags run = add("run", "continue a text", runCommand);
+    run.prompt();
+    run.sampling();
+    run.context();
+    run.evaluation();
+    CommandFlags generate =
+        add("generate", "continue a list of token ids", generateCommand);
+    generate.tokens();
+    generate.sampling();
+    generate.context();
+    generate.evaluation();
+    CommandFlags logits =
+        add("logits", "write the logits of every position", logitsCommand);
+    logits.tokens();
+    logits.logitsFile();
+    logits.context();
+    logits.evaluation();
+    add("tokenize", "print token ids", tokenizeCommand).prompt();
+    add("bench", "measure speed", benchCommand).bench();
+    CommandFlags info = add("info", "print the model card", infoCommand);
+    info.json();
+    info.context();
+  }
+
+  CLI::App app{"A Mixture-of-Experts language model."};
+
+  CLI::App *find(const std::string &name) const {
+    auto it = commands.find(name);
+    return it == commands.end() ? nullptr : it->second.app;
+  }
+  std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    for (const auto &[name, command] : commands)
+      all.push_back(name);
+    return all;
+  }
+  CommandFunction function(const std::string &name) const {
+    return commands.at(name).function;
+  }
+
+private:
+  CommandFlags add(const char *name, const char *about,
+                   CommandFunction function) {
+    CLI::App *command = app.add_subcommand(name, about);
+    commands[name] = {command, function};
+    return CommandFlags(*command, options);
+  }
+
+  CommandOptions &options;
+  struct Command {
+    CLI::App *app;
+    CommandFunction function;
+  };
+  std::map<std::string, Command> commands;
+};
+} // namespace
+
+/// The flags of a command, for messages about unknown ones.
+static std::vector<FlagNames> flagsOf(const CLI::App &command) {
+  std::vector<FlagNames> flags;
+  for (const CLI::Option *option : command.get_options()) {
+    FlagNames flag;
+    flag.takesValue = option->get_expected_max() > 0;
+    for (const std::string &name : option->get_snames())
+      flag.names.push_back("-" + name);
+    for (const std::string &name : option->get_lnames())
+      flag.names.push_back("--" + name);
+    flags.push_back(std::move(flag));
+  }
+  return flags;
+}
+
+/// `model -p TEXT` and `text | model` mean `model run`.
+static std::vector<std::string> withCommand(int argc, char **argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  bool help = !arguments.empty() &&
+              (arguments[0] == "-h" || arguments[0] == "--help");
+  if (!help && (arguments.empty() || arguments[0].starts_with('-')))
+    arguments.insert(arguments.begin(), "run");
+  return arguments;
+}
+
+static int report(const Error &error, int status) {
+  std::cerr << "error: " << error.message << std::endl;
+  return status;
+}
+
+/// Fills the options. A value means: stop here with that status.
+static std::optional<int> parse(CommandTable &table,
+                                std::vector<std::string> arguments) {
+  const std::string &name = arguments[0];
+  CLI::App *command = table.find(name);
+  if (!command && !name.starts_with('-')) {
+    std::string meant = nearest(name, table.names());
+    std::string hint = meant.empty() ? "--help lists them"
+                                     : "did you mean '" + meant + "'?";
+    return report({"unknown command '" + name + "'; " + hint}, kUsageStatus);
+  }
+  if (command) {
+    std::span<const std::string> flags(arguments);
+    if (Result<void> known = checkFlags(flags.subspan(1), flagsOf(*command));
+        !known)
+      return report(known.error(), kUsageStatus);
+  }
+  try {
+    std::ranges::reverse(arguments);
+    table.app.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp &) {
+    Result<bool> written = writeOut((command ? command : &table.app)->help());
+    return written ? 0 : report(written.error(), kErrorStatus);
+  } catch (const CLI::ParseError &error) {
+    return report({error.what()}, kUsageStatus);
+  }
+  return std::nullopt;
+}
+
+static Result<int> execute(CommandFunction function,
+                           const CommandOptions &options, const char *argv0,
+                           StepFunction step) {
+  Result<PayloadFile> model = options.weights.empty()
+                                  ? openOwnPayload(argv0)
+                                  : openPayloadFile(options.weights);
+  if (!model)
+    return passOn(model);
+  if (options.verify) {
+    if (Result<void> verified = verifySections(model->payload); !verified)
+      return passOn(verified);
+    if (!options.noPerf)
+      std::cerr << "all " << model->payload.sections.size()
+                << " sections match their hashes" << std::endl;
+  }
+  return function({options, *model, step});
+}
+
+int runCommandLine(int argc, char **argv, StepFunction step) {
+  limitBarrierSpinning();
+  installSignalHandlers();
+  CommandOptions options;
+  CommandTable table(options);
+  table.app.name(argc > 0 ? argv[0] : "model");
+  std::vector<std::string> arguments = withCommand(argc, argv);
+  std::string name = arguments[0];
+  if (std::optional<int> status = parse(table, std::move(arguments)))
+    return *status;
+  if (options.session.threads == 0)
+    options.session.threads = defaultThreads();
+  Result<int> status = execute(table.function(name), options,
+                               argc > 0 ? argv[0] : nullptr, step);
+  return status ? *status : report(status.error(), kErrorStatus);
+}
+
+} // namespace moe::runtime

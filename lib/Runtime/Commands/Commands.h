@@ -1,0 +1,74 @@
+//===- Commands.h - Options and entry of each command -----------*- C++ -*-===//
+//
+// Part of moe-mlir. CommandLine.cpp fills the options; one file a command
+// implements it.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_RUNTIME_COMMANDS_COMMANDS_H
+#define MOE_RUNTIME_COMMANDS_COMMANDS_H
+
+#include "moe/Runtime/PayloadFile.h"
+#include "moe/Runtime/Sampler.h"
+#include "moe/Runtime/Session.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace moe::runtime {
+
+struct CommandOptions {
+  // All commands.
+  std::string weights;
+  bool verify = false;
+
+  // Commands that evaluate the model.
+  SessionOptions session{.context = 0, .chunk = 0, .threads = 0};
+  std::string traceRouting;
+  bool noPerf = false;
+
+  // run, tokenize
+  std::optional<std::string> prompt, promptFile;
+  bool noSpecial = false;
+
+  // run, generate
+  /// Tokens to generate; negative: until EOS or the end of the context.
+  int64_t count = -1;
+  bool ignoreEos = false;
+  bool greedy = false;
+  SamplerOptions sampler;
+  std::optional<uint32_t> seed;
+
+  // logits, generate
+  std::string tokens, out;
+
+  // bench
+  std::vector<int64_t> benchPrompt{512}, benchGenerate{64}, benchThreads;
+  int64_t repetitions = 5;
+  std::string format = "md";
+
+  // info
+  bool json = false;
+};
+
+/// What every command works on.
+struct CommandContext {
+  const CommandOptions &options;
+  const PayloadFile &model;
+  StepFunction step;
+
+  const Payload &payload() const { return model.payload; }
+};
+
+/// Each returns the exit status.
+Result<int> runCommand(const CommandContext &context);
+Result<int> logitsCommand(const CommandContext &context);
+Result<int> generateCommand(const CommandContext &context);
+Result<int> tokenizeCommand(const CommandContext &context);
+Result<int> benchCommand(const CommandContext &context);
+Result<int> infoCommand(const CommandContext &context);
+
+} // namespace moe::runtime
+
+#endif // MOE_RUNTIME_COMMANDS_COMMANDS_H

@@ -1,0 +1,259 @@
+//===- PayloadReader.cpp - A checked view of a payload --------------------===//
+//
+// Part of moe-mlir. Layout: docs/executable-format.md.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Runtime/PayloadReader.h"
+
+#include "JsonFields.h"
+#include "moe/Runtime/Payload.h"
+
+#include <bit>
+#include <charconv>
+#include <cstring>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace moe::runtime {
+
+static_assert(std::endian::native == std::endian::little,
+              "the prefix is read with memcpy");
+
+using nlohmann::json;
+
+// Bounds that no real model reaches; they keep sums and products of sizes
+// within 64 bits.
+static constexpr int64_t kMaxCount = int64_t(1) << 24;
+static constexpr int64_t kMaxBytes = int64_t(1) << 46;
+static constexpr int64_t kMaxParameters = int64_t(1) << 60;
+
+uint64_t contentHash(Bytes bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+std::string hashText(uint64_t hash) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text(16, '0');
+  for (int i = 15; i >= 0; --i, hash >>= 4)
+    text[i] = digits[hash & 15];
+  return text;
+}
+
+std::string_view Payload::text(std::string_view section) const {
+  auto it = sections.find(section);
+  if (it == sections.end())
+    return {};
+  Bytes bytes = it->second.bytes;
+  return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+bool Payload::has(std::string_view section) const {
+  return sections.find(section) != sections.end();
+}
+
+static Result<PayloadPrefix> readPrefix(Bytes bytes) {
+  PayloadPrefix prefix;
+  if (bytes.size() < sizeof prefix)
+    return fail("the payload is cut: ", bytes.size(), " bytes, expected at "
+                "least ", sizeof prefix);
+  std::memcpy(&prefix, bytes.data(), sizeof prefix);
+  if (std::memcmp(prefix.magic, kPayloadMagic, sizeof kPayloadMagic) != 0)
+    return fail("not a payload: it does not start with MOEPAYL1");
+  if (prefix.payloadBytes > bytes.size())
+    return fail("the payload is cut: ", bytes.size(), " of ",
+                prefix.payloadBytes, " bytes are there");
+  if (prefix.headerBytes > kPayloadMaxHeaderBytes ||
+      prefix.headerBytes > prefix.payloadBytes ||
+      sizeof prefix + prefix.headerBytes > prefix.payloadBytes)
+    return fail("the payload's header length ", prefix.headerBytes,
+                " does not fit into its ", prefix.payloadBytes, " bytes");
+  if (prefix.dataOffset % kPayloadAlignment != 0 ||
+      prefix.dataOffset < sizeof prefix + prefix.headerBytes ||
+      prefix.dataOffset > prefix.payloadBytes)
+    return fail("the payload's data offset ", prefix.dataOffset,
+                " is not a multiple of ", kPayloadAlignment,
+                " between header and end");
+  return prefix;
+}
+
+static ModelInfo readModel(JsonFields &fields) {
+  ModelInfo model;
+  model.name = fields.text("name");
+  model.architecture = fields.text("architecture");
+  model.layers = fields.integer("layers", 1, kMaxCount);
+  model.moeLayers = fields.integer("moe_layers", 0, model.layers);
+  model.hidden = fields.integer("hidden", 1, kMaxCount);
+  model.vocab = fields.integer("vocab", 1, kMaxCount);
+  model.experts = fields.integer("experts", 0, kMaxCount);
+  model.topK = fields.integer("top_k", 0, kMaxCount);
+  model.heads = fields.integer("heads", 0, kMaxCount);
+  model.kvHeads = fields.integer("kv_heads", 0, kMaxCount);
+  model.headDim = fields.integer("head_dim", 0, kMaxCount);
+  model.maxContext = fields.integer("max_context", 1, int64_t(1) << 30);
+  model.slidingWindow = fields.integer("sliding_window", 0, int64_t(1) << 30);
+  model.parametersTotal = fields.integer("parameters_total", 0, kMaxParameters);
+  model.parametersActive =
+      fields.integer("parameters_active", 0, kMaxParameters);
+  model.weightType = fields.text("weight_type");
+  model.activationType = fields.text("activation_type");
+  model.kvType = fields.text("kv_type");
+  model.sourceHash = fields.text("source_hash");
+  model.quantisation = fields.text("quantisation");
+  model.exempt = fields.texts("exempt");
+  return model;
+}
+
+static TargetInfo readTarget(JsonFields &fields) {
+  TargetInfo target;
+  target.triple = fields.text("triple");
+  target.cpu = fields.text("cpu");
+  target.recipe = fields.text("recipe");
+  target.features = fields.texts("features");
+  return target;
+}
+
+static StepInfo readStep(JsonFields &fields, int64_t layers) {
+  StepInfo step;
+  step.chunk = fields.integer("chunk", 1, int64_t(1) << 20);
+  step.arenaBytesPerToken =
+      fields.integer("arena_bytes_per_token", 0, int64_t(1) << 34);
+  step.arenaBytesFixed = fields.integer("arena_bytes_fixed", 0, kMaxBytes);
+  step.arenaBytesPerThread =
+      fields.integer("arena_bytes_per_thread", 0, kMaxBytes);
+  step.kvBytesPerPosition =
+      fields.integer("kv_bytes_per_position", 0, int64_t(1) << 31);
+  step.kvBlock = fields.integer("kv_block", 1, int64_t(1) << 20);
+  const json &records = fields.array("records");
+  if (records.size() > size_t(layers))
+    fields.reject("records", "more entries than the model has layers");
+  for (size_t i = 0; i < records.size() && !fields.error(); ++i) {
+    JsonFields record(records[i],
+                      fields.pathOf("records[" + std::to_string(i) + "]"));
+    step.records.push_back({record.integer("layer", 0, layers - 1),
+                            record.integer("top_k", 1, 4096)});
+    if (record.error())
+      fields.reject("records", record.error()->message);
+  }
+  return step;
+}
+
+static bool parseHash(const std::string &text, uint64_t &hash) {
+  const char *end = text.data() + text.size();
+  auto [stop, code] = std::from_chars(text.data(), end, hash, 16);
+  return code == std::errc() && stop == end && text.size() == 16;
+}
+
+static Result<PayloadSection> readSection(const json &entry,
+                                          const std::string &name, Bytes data) {
+  JsonFields fields(entry, "sections." + name);
+  uint64_t offset = fields.integer("offset", 0, INT64_MAX);
+  uint64_t size = fields.integer("bytes", 0, INT64_MAX);
+  std::string hash = fields.text("hash");
+  PayloadSection section;
+  if (!fields.error() && !parseHash(hash, section.hash))
+    fields.reject("hash", "expected 16 hexadecimal digits");
+  if (!fields.error() && offset % kPayloadAlignment != 0)
+    fields.reject("offset", std::to_string(offset) + " is not a multiple of " +
+                                std::to_string(kPayloadAlignment));
+  if (!fields.error() && (offset > data.size() || size > data.size() - offset))
+    fields.reject("bytes", "the section ends behind the payload's " +
+                               std::to_string(data.size()) + " bytes of data");
+  if (fields.error())
+    return std::unexpected(*fields.error());
+  section.bytes = data.subspan(offset, size);
+  return section;
+}
+
+static Result<Payload> readHeader(const json &header, Bytes data) {
+  JsonFields fields(header, "");
+  fields.integer("format", kPayloadFormat, kPayloadFormat);
+  JsonFields modelFields(fields.object("model"), "model");
+  JsonFields targetFields(fields.object("target"), "target");
+  JsonFields stepFields(fields.object("step"), "step");
+  const json &sections = fields.object("sections");
+  if (fields.error())
+    return std::unexpected(*fields.error());
+
+  Payload payload;
+  payload.model = readModel(modelFields);
+  payload.target = readTarget(targetFields);
+  payload.step = readStep(stepFields, payload.model.layers);
+  for (JsonFields *part : {&modelFields, &targetFields, &stepFields})
+    if (part->error())
+      return std::unexpected(*part->error());
+
+  for (const auto &[name, entry] : sections.items()) {
+    Result<PayloadSection> section = readSection(entry, name, data);
+    if (!section)
+      return passOn(section);
+    payload.sections.emplace(name, *section);
+  }
+  if (!payload.has(kWeightsSection))
+    return fail("sections.weights: missing");
+  return payload;
+}
+
+Result<Payload> parsePayload(Bytes bytes) {
+  Result<PayloadPrefix> prefix = readPrefix(bytes);
+  if (!prefix)
+    return passOn(prefix);
+  Bytes headerBytes = bytes.subspan(sizeof(PayloadPrefix), prefix->headerBytes);
+  uint64_t hash = contentHash(headerBytes);
+  if (hash != prefix->headerHash)
+    return fail("the payload's header is damaged: hash ", hashText(hash),
+                ", expected ", hashText(prefix->headerHash));
+  Result<json> header = parseJsonObject(
+      {reinterpret_cast<const char *>(headerBytes.data()), headerBytes.size()});
+  if (!header)
+    return failIn("the payload's header", header);
+  Bytes data = bytes.subspan(prefix->dataOffset,
+                             prefix->payloadBytes - prefix->dataOffset);
+  Result<Payload> payload = readHeader(*header, data);
+  if (!payload)
+    return failIn("the payload's header", payload);
+  payload->headerHash = hash;
+  return payload;
+}
+
+Result<void> verifySections(const Payload &payload) {
+  for (const auto &[name, section] : payload.sections) {
+    uint64_t hash = contentHash(section.bytes);
+    if (hash != section.hash)
+      return fail("section ", name, " is damaged: hash ", hashText(hash),
+                  ", expected ", hashText(section.hash));
+  }
+  return {};
+}
+
+static int64_t roundUp(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+/// Adds `count * size` to `sum`; false on overflow of 2^62.
+static bool addProduct(int64_t &sum, int64_t count, int64_t size) {
+  int64_t product;
+  return !__builtin_mul_overflow(count, size, &product) &&
+         !__builtin_add_overflow(sum, product, &sum) &&
+         sum <= (int64_t(1) << 62);
+}
+
+Result<int64_t> kvBytes(const StepInfo &step, int64_t context) {
+  int64_t sum = 0;
+  if (!addProduct(sum, roundUp(context, step.kvBlock), step.kvBytesPerPosition))
+    return fail("the KV cache for ", context, " positions is too large");
+  return sum;
+}
+
+Result<int64_t> arenaBytes(const StepInfo &step, int64_t tokens,
+                           int64_t threads) {
+  int64_t sum = step.arenaBytesFixed;
+  if (!addProduct(sum, roundUp(tokens, 16), step.arenaBytesPerToken) ||
+      !addProduct(sum, threads, step.arenaBytesPerThread))
+    return fail("the working memory for ", tokens, " tokens and ", threads,
+                " threads is too large");
+  return sum;
+}
+
+} // namespace moe::runtime

@@ -381,8 +381,9 @@ void ConfigReader::rejectForeignFields() {
       fields.expected(field.name,
                       (field.neutral.is_null() ? "nothing"
                                                : valueText(field.neutral)) +
-                          " for a " + architectureName(config.architecture) +
-                          " model, found " + valueText(*value));
+                          " for model_type " +
+                          architectureName(config.architecture) + ", found " +
+                          valueText(*value));
   }
 }
 

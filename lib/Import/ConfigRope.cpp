@@ -21,7 +21,8 @@ namespace {
 
 constexpr int64_t maxContext = int64_t(1) << 30;
 constexpr double maxTheta = 1e30; // finite in f32
-constexpr double maxFactor = 1e6;
+// Beyond these, f32 frequencies overflow or vanish.
+constexpr double minFactor = 1e-6, maxFactor = 1e6;
 
 std::optional<RopeType> parseRopeType(StringRef name) {
   return llvm::StringSwitch<std::optional<RopeType>>(name)
@@ -33,25 +34,33 @@ std::optional<RopeType> parseRopeType(StringRef name) {
       .Default(std::nullopt);
 }
 
+/// 0 counts as absent, as in Python.
+std::optional<double> readMscale(ConfigFields &dict, const char *name) {
+  std::optional<double> value = dict.optionalNumber(name, -1, maxFactor);
+  if (value.value_or(0) < 0)
+    dict.expected(name, "a number that is not negative");
+  return value;
+}
+
 void readYarn(ConfigFields &dict, RopeConfig &rope) {
   // `factor: null` stands for the ratio of the two context lengths.
   if (!dict.find("factor") && dict.contains("factor"))
     rope.factor = static_cast<double>(rope.maxPositions) /
                   static_cast<double>(rope.originalMaxPositions);
   else
-    rope.factor = dict.number("factor", 0, maxFactor);
-  rope.attentionFactor = dict.optionalNumber("attention_factor", 0, maxFactor);
-  rope.mscale = dict.optionalNumber("mscale", -1, maxFactor);
-  rope.mscaleAllDim = dict.optionalNumber("mscale_all_dim", -1, maxFactor);
-  rope.betaFast = dict.number("beta_fast", 0, maxFactor, 32.0);
-  rope.betaSlow = dict.number("beta_slow", 0, maxFactor, 1.0);
+    rope.factor = dict.number("factor", minFactor, maxFactor);
+  rope.attentionFactor = dict.optionalNumber("attention_factor", minFactor, maxFactor);
+  rope.mscale = readMscale(dict, "mscale");
+  rope.mscaleAllDim = readMscale(dict, "mscale_all_dim");
+  rope.betaFast = dict.number("beta_fast", minFactor, maxFactor, 32.0);
+  rope.betaSlow = dict.number("beta_slow", minFactor, maxFactor, 1.0);
   rope.truncate = dict.boolean("truncate", true);
 }
 
 void readLlama3(ConfigFields &dict, RopeConfig &rope) {
-  rope.factor = dict.number("factor", 0, maxFactor);
-  rope.lowFreqFactor = dict.number("low_freq_factor", 0, maxFactor);
-  rope.highFreqFactor = dict.number("high_freq_factor", 0, maxFactor);
+  rope.factor = dict.number("factor", minFactor, maxFactor);
+  rope.lowFreqFactor = dict.number("low_freq_factor", minFactor, maxFactor);
+  rope.highFreqFactor = dict.number("high_freq_factor", minFactor, maxFactor);
   if (rope.highFreqFactor <= rope.lowFreqFactor)
     dict.expected("high_freq_factor", "a number above low_freq_factor");
 }
@@ -85,10 +94,10 @@ void readScaling(ConfigFields &fields, ConfigFields &dict,
   case RopeType::Default:
     return;
   case RopeType::Linear:
-    rope.factor = dict.number("factor", 0, maxFactor);
+    rope.factor = dict.number("factor", minFactor, maxFactor);
     return;
   case RopeType::Dynamic:
-    rope.factor = dict.number("factor", 0, maxFactor);
+    rope.factor = dict.number("factor", minFactor, maxFactor);
     if (rope.headDim <= 2)
       dict.expected("rope_type", "another type than dynamic for heads of 2");
     return;

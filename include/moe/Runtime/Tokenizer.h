@@ -37,6 +37,8 @@ public:
   /// The bytes that a token stands for; none for special and unknown ids.
   virtual std::string pieceBytes(int32_t id) const = 0;
   virtual LeadingStrip leadingStrip() const = 0;
+  /// Whether leadingStrip() applies to a text that begins with this token.
+  virtual bool stripsLeading(int32_t id) const { return true; }
   virtual std::optional<int32_t> idOf(std::string_view token) const = 0;
   /// EOS as the tokenizer's own file names it.
   virtual std::optional<int32_t> eos() const { return std::nullopt; }

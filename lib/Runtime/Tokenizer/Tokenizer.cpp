@@ -22,6 +22,8 @@ StreamDecoder::StreamDecoder(const Tokenizer &tokenizer, bool continuation)
       strip(continuation ? LeadingStrip() : tokenizer.leadingStrip()) {}
 
 std::string StreamDecoder::append(int32_t id) {
+  if (pending.empty() && !tokenizer.stripsLeading(id))
+    strip.most = 0;
   pending += tokenizer.pieceBytes(id);
   return take(/*atEnd=*/false);
 }

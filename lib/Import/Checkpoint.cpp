@@ -39,8 +39,8 @@ Expected<std::unique_ptr<llvm::MemoryBuffer>> mapFile(StringRef name) {
   auto buffer = llvm::MemoryBuffer::getFile(name, /*IsText=*/false,
                                             /*RequiresNullTerminator=*/false);
   if (!buffer)
-    return importError(name + ": cannot be opened: " +
-                       buffer.getError().message());
+    return importError(name +
+                       ": cannot be opened: " + buffer.getError().message());
   return std::move(*buffer);
 }
 
@@ -52,11 +52,11 @@ Expected<std::string> findEntry(StringRef directory) {
       return file;
   bool pickled = fs::exists(joined(directory, "pytorch_model.bin")) ||
                  fs::exists(joined(directory, "pytorch_model.bin.index.json"));
-  return importError(directory +
-                     ": expected model.safetensors or "
-                     "model.safetensors.index.json" +
-                     (pickled ? "; pytorch_model.bin is not read, convert it"
-                              : ""));
+  return importError(
+      directory +
+      ": expected model.safetensors or "
+      "model.safetensors.index.json" +
+      (pickled ? "; pytorch_model.bin is not read, convert it" : ""));
 }
 
 /// The weight_map of an index: tensor name to file name.
@@ -146,8 +146,8 @@ Error Checkpoint::addShards(StringRef indexPath) {
   for (const auto &[tensor, file] : *map) {
     const TensorInfo *info = find(tensor);
     if (!info || info->file != shards[file])
-      return importError(indexPath + ": weight_map: tensor " + inQuotes(tensor) +
-                         " is not in " + inQuotes(file));
+      return importError(indexPath + ": weight_map: tensor " +
+                         inQuotes(tensor) + " is not in " + inQuotes(file));
   }
   return Error::success();
 }

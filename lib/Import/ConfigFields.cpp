@@ -162,7 +162,8 @@ std::vector<std::string> ConfigFields::strings(const char *name) {
 
 void ConfigFields::expected(StringRef name, const Twine &expectation) {
   if (!problem)
-    problem = (origin + ": " + prefix + name + ": expected " + expectation).str();
+    problem =
+        (origin + ": " + prefix + name + ": expected " + expectation).str();
 }
 
 void ConfigFields::adopt(const ConfigFields &nested) {

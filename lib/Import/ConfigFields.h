@@ -1,8 +1,8 @@
-//===- ConfigFields.h - Checked access to the fields of a config -*- C++ -*-===//
+//===- ConfigFields.h - Checked access to config fields ---------*- C++ -*-===//
 //
-// Part of moe-mlir. Reads fields of a JSON object by name, with ranges. The first
-// problem is kept and the reader goes on with a value within the range, so that
-// the code that reads a config is a plain list of fields.
+// Part of moe-mlir. Reads fields of a JSON object by name, with ranges. The
+// first problem is kept and the reader goes on with a value within the range,
+// so that the code that reads a config is a plain list of fields.
 //
 //===----------------------------------------------------------------------===//
 

@@ -49,7 +49,8 @@ void readYarn(ConfigFields &dict, RopeConfig &rope) {
                   static_cast<double>(rope.originalMaxPositions);
   else
     rope.factor = dict.number("factor", minFactor, maxFactor);
-  rope.attentionFactor = dict.optionalNumber("attention_factor", minFactor, maxFactor);
+  rope.attentionFactor =
+      dict.optionalNumber("attention_factor", minFactor, maxFactor);
   rope.mscale = readMscale(dict, "mscale");
   rope.mscaleAllDim = readMscale(dict, "mscale_all_dim");
   rope.betaFast = dict.number("beta_fast", minFactor, maxFactor, 32.0);
@@ -135,7 +136,8 @@ RopeConfig moe::readRope(ConfigFields &fields, const RopeDefaults &defaults,
     rope.type = *type;
   else
     dict.expected("rope_type", "default, linear, dynamic, yarn or llama3, "
-                               "found " + inQuotes(typeName));
+                               "found " +
+                                   inQuotes(typeName));
   rejectOtherRotations(dict);
   readScaling(fields, dict, defaults, rope);
   fields.adopt(dict);

@@ -22,13 +22,13 @@ struct ElementTypeInfo {
 };
 
 constexpr ElementTypeInfo infos[] = {
-    {ElementType::F64, "F64", 8},         {ElementType::F32, "F32", 4},
-    {ElementType::F16, "F16", 2},         {ElementType::BF16, "BF16", 2},
-    {ElementType::F8E4M3, "F8_E4M3", 1},  {ElementType::F8E5M2, "F8_E5M2", 1},
-    {ElementType::I64, "I64", 8},         {ElementType::I32, "I32", 4},
-    {ElementType::I16, "I16", 2},         {ElementType::I8, "I8", 1},
-    {ElementType::U64, "U64", 8},         {ElementType::U32, "U32", 4},
-    {ElementType::U16, "U16", 2},         {ElementType::U8, "U8", 1},
+    {ElementType::F64, "F64", 8},        {ElementType::F32, "F32", 4},
+    {ElementType::F16, "F16", 2},        {ElementType::BF16, "BF16", 2},
+    {ElementType::F8E4M3, "F8_E4M3", 1}, {ElementType::F8E5M2, "F8_E5M2", 1},
+    {ElementType::I64, "I64", 8},        {ElementType::I32, "I32", 4},
+    {ElementType::I16, "I16", 2},        {ElementType::I8, "I8", 1},
+    {ElementType::U64, "U64", 8},        {ElementType::U32, "U32", 4},
+    {ElementType::U16, "U16", 2},        {ElementType::U8, "U8", 1},
     {ElementType::Bool, "BOOL", 1},
 };
 

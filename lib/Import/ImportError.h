@@ -1,7 +1,7 @@
 //===- ImportError.h - One-line errors of the readers -----------*- C++ -*-===//
 //
-// Part of moe-mlir. Bad input ends with one line that names file, field and what
-// was expected; these functions keep it one line whatever the input holds.
+// Part of moe-mlir. Bad input ends with one line that names file, field and
+// what was expected; these functions keep it one line whatever the input holds.
 //
 //===----------------------------------------------------------------------===//
 

@@ -158,8 +158,8 @@ private:
 
   Error mapFused(const LogicalWeight &weight) {
     StringRef kind = weightKind(weight);
-    int64_t fusedRows = kind == "experts.down" ? weight.rows()
-                                               : 2 * weight.rows();
+    int64_t fusedRows =
+        kind == "experts.down" ? weight.rows() : 2 * weight.rows();
     int64_t firstRow = kind == "experts.up" ? weight.rows() : 0;
     Expected<const TensorInfo *> tensor =
         take(fullName(weight, fusedTensorName(weight)),
@@ -168,13 +168,12 @@ private:
       return tensor.takeError();
     for (int64_t expert = 0; expert < weight.experts(); ++expert)
       pieces.back().push_back(
-          piece(**tensor,
-                (expert * fusedRows + firstRow) * weight.columns()));
+          piece(**tensor, (expert * fusedRows + firstRow) * weight.columns()));
     return Error::success();
   }
 
-  /// The head of a tied model is the embedding. A file may hold a copy of it; if
-  /// it differs, transformers 5 does not tie, and the config is wrong.
+  /// The head of a tied model is the embedding. A file may hold a copy of it;
+  /// if it differs, transformers 5 does not tie, and the config is wrong.
   Error mapTied(const LogicalWeight &weight) {
     std::string name = fullName(weight, tensorName(config, weight, false));
     pieces.back() = pieces.front();
@@ -217,16 +216,18 @@ private:
       return Error::success();
     if (count > shown)
       list += ", ...";
-    return importError(checkpoint.path(file) + ": expected no tensors but those "
-                       "of this " + architectureName(config.architecture) +
+    return importError(checkpoint.path(file) +
+                       ": expected no tensors but those "
+                       "of this " +
+                       architectureName(config.architecture) +
                        " config, found " + Twine(count) + " more: " + list);
   }
 };
 
 } // namespace
 
-Expected<std::unique_ptr<WeightSource>> moe::mapWeights(const ModelConfig &config,
-                                                        Checkpoint checkpoint) {
+Expected<std::unique_ptr<WeightSource>>
+moe::mapWeights(const ModelConfig &config, Checkpoint checkpoint) {
   std::vector<LogicalWeight> weights = logicalWeights(config);
   auto pieces = WeightMapper(config, checkpoint).map(weights);
   if (!pieces)

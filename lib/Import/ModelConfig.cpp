@@ -1,8 +1,8 @@
 //===- ModelConfig.cpp - A validated Hugging Face config.json -------------===//
 //
 // Part of moe-mlir. Field names, defaults and their meaning: configuration_*.py
-// and modeling_*.py of transformers 5.23.0. Sizes have no defaults here: a config
-// without hidden_size is broken, not a 7B model.
+// and modeling_*.py of transformers 5.23.0. Sizes have no defaults here: a
+// config without hidden_size is broken, not a 7B model.
 //
 //===----------------------------------------------------------------------===//
 
@@ -95,9 +95,9 @@ void ConfigReader::readArchitecture() {
     config.architecture = *architecture;
     return;
   }
-  fields.expected("model_type", "one of the supported architectures " +
-                                    Twine(supported) + ", found " +
-                                    (name.empty() ? "nothing" : inQuotes(name)));
+  fields.expected("model_type",
+                  "one of the supported architectures " + Twine(supported) +
+                      ", found " + (name.empty() ? "nothing" : inQuotes(name)));
 }
 
 void ConfigReader::readSizes() {
@@ -117,21 +117,18 @@ void ConfigReader::readHeads() {
   config.heads = fields.integer("num_attention_heads", 1, maxHeads);
   // olmoe: absent or null; mixtral: null; stands for num_attention_heads.
   std::optional<int64_t> allHeads;
-  if (is(Architecture::Olmoe) || (is(Architecture::Mixtral) &&
-                                  fields.contains("num_key_value_heads")))
+  if (is(Architecture::Olmoe) ||
+      (is(Architecture::Mixtral) && fields.contains("num_key_value_heads")))
     allHeads = config.heads;
-  config.kvHeads =
-      fields.integer("num_key_value_heads", 1, maxHeads, allHeads);
+  config.kvHeads = fields.integer("num_key_value_heads", 1, maxHeads, allHeads);
   if (config.heads % config.kvHeads != 0)
     fields.expected("num_key_value_heads",
-                    "a divisor of num_attention_heads (" +
-                        Twine(config.heads) + "), found " +
-                        Twine(config.kvHeads));
+                    "a divisor of num_attention_heads (" + Twine(config.heads) +
+                        "), found " + Twine(config.kvHeads));
 
   bool derived = !fields.find("head_dim");
   int64_t quotient = config.hidden / config.heads;
-  if ((derived || is(Architecture::Olmoe)) &&
-      config.hidden % config.heads != 0)
+  if ((derived || is(Architecture::Olmoe)) && config.hidden % config.heads != 0)
     fields.expected("hidden_size", "a multiple of num_attention_heads (" +
                                        Twine(config.heads) + "), found " +
                                        Twine(config.hidden));
@@ -200,12 +197,11 @@ LayerConfig ConfigReader::readSparseLayer() {
   if (layer.topK > layer.experts)
     fields.expected("num_experts_per_tok", "at most the number of experts, " +
                                                Twine(layer.experts) +
-                                               ", found " +
-                                               Twine(layer.topK));
-  layer.expertIntermediate = fields.integer(
-      isQwen(config.architecture) ? "moe_intermediate_size"
-                                  : "intermediate_size",
-      1, maxWidth);
+                                               ", found " + Twine(layer.topK));
+  layer.expertIntermediate =
+      fields.integer(isQwen(config.architecture) ? "moe_intermediate_size"
+                                                 : "intermediate_size",
+                     1, maxWidth);
   // MixtralTopKRouter always divides by the sum; it reads no flag.
   layer.router.normTopkProb =
       is(Architecture::Mixtral) || fields.boolean("norm_topk_prob", false);
@@ -286,16 +282,16 @@ void ConfigReader::checkLayerTypes(llvm::ArrayRef<int64_t> windows) {
     return;
   std::vector<std::string> types = fields.strings("layer_types");
   if (types.size() != windows.size())
-    fields.expected("layer_types", "num_hidden_layers (" +
-                                       Twine(windows.size()) +
-                                       ") elements, found " +
-                                       Twine(types.size()));
+    fields.expected("layer_types",
+                    "num_hidden_layers (" + Twine(windows.size()) +
+                        ") elements, found " + Twine(types.size()));
   for (size_t layer = 0; layer < std::min(types.size(), windows.size());
        ++layer) {
     StringRef type = types[layer];
     if (type != "full_attention" && type != "sliding_attention")
       fields.expected("layer_types", "full_attention or sliding_attention, "
-                                     "found " + inQuotes(type));
+                                     "found " +
+                                         inQuotes(type));
     StringRef actual = windows[layer] ? "sliding_attention" : "full_attention";
     if (type != actual)
       fields.expected("layer_types", actual + " for layer " + Twine(layer) +
@@ -378,29 +374,47 @@ void ConfigReader::rejectForeignFields() {
       continue;
     const json *value = fields.find(field.name);
     if (value && *value != field.neutral)
-      fields.expected(field.name,
-                      (field.neutral.is_null() ? "nothing"
-                                               : valueText(field.neutral)) +
-                          " for model_type " +
-                          architectureName(config.architecture) + ", found " +
-                          valueText(*value));
+      fields.expected(
+          field.name,
+          (field.neutral.is_null() ? "nothing" : valueText(field.neutral)) +
+              " for model_type " + architectureName(config.architecture) +
+              ", found " + valueText(*value));
   }
 }
 
 /// Training, generation and bookkeeping.
 void ConfigReader::ignoreHarmlessFields() {
-  fields.ignore(
-      {"architectures",       "transformers_version",  "_name_or_path",
-       "name_or_path",        "auto_map",              "bos_token_id",
-       "eos_token_id",        "pad_token_id",          "sep_token_id",
-       "use_cache",           "initializer_range",     "attention_dropout",
-       "hidden_dropout",      "output_router_logits",  "router_aux_loss_coef",
-       "router_jitter_noise", "output_attentions",     "output_hidden_states",
-       "return_dict",         "pretraining_tp",        "max_window_layers",
-       "use_sliding_window",  "gradient_checkpointing", "torchscript",
-       "chunk_size_feed_forward", "id2label",          "label2id",
-       "attn_implementation", "_attn_implementation",  "experts_implementation",
-       "original_max_position_embeddings"});
+  fields.ignore({"architectures",
+                 "transformers_version",
+                 "_name_or_path",
+                 "name_or_path",
+                 "auto_map",
+                 "bos_token_id",
+                 "eos_token_id",
+                 "pad_token_id",
+                 "sep_token_id",
+                 "use_cache",
+                 "initializer_range",
+                 "attention_dropout",
+                 "hidden_dropout",
+                 "output_router_logits",
+                 "router_aux_loss_coef",
+                 "router_jitter_noise",
+                 "output_attentions",
+                 "output_hidden_states",
+                 "return_dict",
+                 "pretraining_tp",
+                 "max_window_layers",
+                 "use_sliding_window",
+                 "gradient_checkpointing",
+                 "torchscript",
+                 "chunk_size_feed_forward",
+                 "id2label",
+                 "label2id",
+                 "attn_implementation",
+                 "_attn_implementation",
+                 "experts_implementation",
+                 "original_max_position_embeddings"});
 }
 
 /// The product of any limits above may be huge; their sum over a model is not
@@ -473,7 +487,7 @@ Expected<ModelConfig> moe::readModelConfig(StringRef path,
     llvm::sys::path::append(file, "config.json");
   auto buffer = llvm::MemoryBuffer::getFile(file);
   if (!buffer)
-    return importError(file + ": cannot be opened: " +
-                       buffer.getError().message());
+    return importError(file +
+                       ": cannot be opened: " + buffer.getError().message());
   return parseModelConfig((*buffer)->getBuffer(), file, options);
 }

@@ -1,8 +1,9 @@
 //===- RandomWeights.cpp - Generated weights ------------------------------===//
 //
-// Part of moe-mlir. For --weights=random:SEED. Counter-based: element c of a row
-// is a function of (seed, weight name, row, c) alone, so that rows can be made in
-// any order by any thread. No libm call, so that every machine makes the same.
+// Part of moe-mlir. For --weights=random:SEED. Counter-based: element c of a
+// row is a function of (seed, weight name, row, c) alone, so that rows can be
+// made in any order by any thread. No libm call, so that every machine makes
+// the same.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,8 +19,8 @@ using namespace moe;
 
 namespace {
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom
-/// Number Generators, OOPSLA 2014).
+/// The finaliser of SplitMix64 (Steele, Lea, Flood: Fast Splittable
+/// Pseudorandom Number Generators, OOPSLA 2014).
 uint64_t mix(uint64_t z) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
@@ -28,13 +29,13 @@ uint64_t mix(uint64_t z) {
 
 constexpr uint64_t golden = 0x9e3779b97f4a7c15;
 
-/// The sum of four uniform 16-bit numbers, less its mean: close to normal, within
-/// 3.5 standard deviations.
+/// The sum of four uniform 16-bit numbers, less its mean: close to normal,
+/// within 3.5 standard deviations.
 int32_t nearNormal(uint64_t bits) {
   constexpr uint64_t lanes = 0x0000ffff0000ffff;
   uint64_t pairs = (bits & lanes) + ((bits >> 16) & lanes);
-  int32_t sum =
-      static_cast<int32_t>(pairs & 0xffffffff) + static_cast<int32_t>(pairs >> 32);
+  int32_t sum = static_cast<int32_t>(pairs & 0xffffffff) +
+                static_cast<int32_t>(pairs >> 32);
   return sum - 2 * 65535;
 }
 
@@ -65,9 +66,9 @@ public:
     // Standard deviation of the sum of four: sqrt(4 (2^32 - 1) / 12).
     const float unit = 1.0f / 37837.227f;
     const float scale = unit * deviation(weight);
-    uint64_t counter = mix(keys[indexOf(weight)] +
-                           golden * static_cast<uint64_t>(
-                                        expert * weight.rows() + row));
+    uint64_t counter =
+        mix(keys[indexOf(weight)] +
+            golden * static_cast<uint64_t>(expert * weight.rows() + row));
     for (float &value : out) {
       counter += golden;
       value = static_cast<float>(nearNormal(mix(counter))) * scale;

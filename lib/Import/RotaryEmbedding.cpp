@@ -1,8 +1,9 @@
 //===- RotaryEmbedding.cpp - RoPE frequencies -----------------------------===//
 //
-// Part of moe-mlir. Follows modeling_rope_utils.py of transformers 5.23.0. There
-// `number op tensor` rounds the number to f32 first, and `number / tensor` is
-// reciprocal(tensor) * number; both are kept here. Python numbers are doubles.
+// Part of moe-mlir. Follows modeling_rope_utils.py of transformers 5.23.0.
+// There `number op tensor` rounds the number to f32 first, and `number /
+// tensor` is reciprocal(tensor) * number; both are kept here. Python numbers
+// are doubles.
 //
 //===----------------------------------------------------------------------===//
 
@@ -54,15 +55,15 @@ std::vector<float> linearInvFreq(const RopeConfig &rope) {
 /// computes it once, in doubles; beyond, the length is an integer tensor and
 /// every step rounds to f32.
 float dynamicBase(const RopeConfig &rope, int64_t contextLength) {
-  double exponent = static_cast<double>(rope.headDim) /
-                    static_cast<double>(rope.headDim - 2);
+  double exponent =
+      static_cast<double>(rope.headDim) / static_cast<double>(rope.headDim - 2);
   if (contextLength <= rope.maxPositions) {
     double positions = static_cast<double>(rope.maxPositions);
     double stretch = rope.factor * positions / positions - (rope.factor - 1);
     return static_cast<float>(rope.theta * std::pow(stretch, exponent));
   }
-  float scaled = static_cast<float>(rope.factor) *
-                 static_cast<float>(contextLength);
+  float scaled =
+      static_cast<float>(rope.factor) * static_cast<float>(contextLength);
   float stretch = scaled / static_cast<float>(rope.maxPositions) -
                   static_cast<float>(rope.factor - 1);
   return static_cast<float>(rope.theta) *
@@ -125,9 +126,8 @@ std::vector<float> llama3InvFreq(const RopeConfig &rope) {
       continue;
     }
     float turns = (1.0f / wavelength) * static_cast<float>(positions);
-    float smooth =
-        (turns - static_cast<float>(rope.lowFreqFactor)) /
-        static_cast<float>(rope.highFreqFactor - rope.lowFreqFactor);
+    float smooth = (turns - static_cast<float>(rope.lowFreqFactor)) /
+                   static_cast<float>(rope.highFreqFactor - rope.lowFreqFactor);
     float left = (1.0f - smooth) * frequency / factor;
     float right = smooth * frequency;
     frequency = left + right;

@@ -68,8 +68,9 @@ private:
     const std::string &name = dtype->get_ref<const std::string &>();
     std::optional<ElementType> type = parseElementName(name);
     if (!type)
-      return importError(where + "dtype: expected F32, F16, BF16 or another "
-                                 "known type, found " +
+      return importError(where +
+                         "dtype: expected F32, F16, BF16 or another "
+                         "known type, found " +
                          inQuotes(name));
     info.type = *type;
     return Error::success();
@@ -104,8 +105,7 @@ private:
                          "data_offsets: expected two non-negative integers");
     uint64_t begin = (*range)[0].get<uint64_t>();
     uint64_t end = (*range)[1].get<uint64_t>();
-    std::string text =
-        ("[" + Twine(begin) + ", " + Twine(end) + "]").str();
+    std::string text = ("[" + Twine(begin) + ", " + Twine(end) + "]").str();
     if (begin > end || end > dataBytes)
       return importError(where + "data_offsets: expected a range within the " +
                          Twine(dataBytes) + " bytes of data, found " + text);
@@ -121,9 +121,8 @@ private:
 
 Error checkMetadata(const json &metadata, StringRef origin) {
   bool good = metadata.is_object() &&
-              llvm::all_of(metadata, [](const json &value) {
-                return value.is_string();
-              });
+              llvm::all_of(metadata,
+                           [](const json &value) { return value.is_string(); });
   if (good)
     return Error::success();
   return importError(origin + ": __metadata__: expected an object of strings");
@@ -182,8 +181,7 @@ Expected<std::vector<TensorInfo>> moe::parseSafetensors(StringRef contents,
   Expected<StringRef> text = headerText(contents, origin);
   if (!text)
     return text.takeError();
-  Expected<json> header =
-      parseStrictJson(*text, (origin + ": header").str());
+  Expected<json> header = parseStrictJson(*text, (origin + ": header").str());
   if (!header)
     return header.takeError();
 

@@ -15,8 +15,8 @@ using nlohmann::json;
 
 namespace {
 
-/// Checks a text event by event; builds nothing. A first pass with it also gives
-/// the position of a syntax error without exceptions.
+/// Checks a text event by event; builds nothing. A first pass with it also
+/// gives the position of a syntax error without exceptions.
 class JsonChecker : public nlohmann::json_sax<json> {
 public:
   std::string problem;

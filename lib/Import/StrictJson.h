@@ -15,8 +15,8 @@
 
 namespace moe {
 
-/// Parses `text`, which must be one JSON object, nested at most 64 deep, with no
-/// key twice in one object. Errors start with `origin`.
+/// Parses `text`, which must be one JSON object, nested at most 64 deep, with
+/// no key twice in one object. Errors start with `origin`.
 llvm::Expected<nlohmann::json> parseStrictJson(llvm::StringRef text,
                                                llvm::StringRef origin);
 

@@ -21,7 +21,8 @@ StringRef moe::weightKind(const LogicalWeight &weight) {
 std::string moe::tensorName(const ModelConfig &config,
                             const LogicalWeight &weight, bool fused) {
   StringRef kind = weightKind(weight);
-  // MixtralSparseMoeBlock was `block_sparse_moe` when checkpoints were published.
+  // MixtralSparseMoeBlock was `block_sparse_moe` when checkpoints were
+  // published.
   if (kind == "router" && config.architecture == Architecture::Mixtral &&
       !fused)
     return "block_sparse_moe.gate.weight";
@@ -55,11 +56,10 @@ std::string moe::expertTensorName(const ModelConfig &config,
                                   const LogicalWeight &weight, int64_t expert) {
   StringRef kind = weightKind(weight);
   bool mixtral = config.architecture == Architecture::Mixtral;
-  std::string leaf =
-      llvm::StringSwitch<std::string>(kind)
-          .Case("experts.gate", mixtral ? "w1" : "gate_proj")
-          .Case("experts.up", mixtral ? "w3" : "up_proj")
-          .Case("experts.down", mixtral ? "w2" : "down_proj");
+  std::string leaf = llvm::StringSwitch<std::string>(kind)
+                         .Case("experts.gate", mixtral ? "w1" : "gate_proj")
+                         .Case("experts.up", mixtral ? "w3" : "up_proj")
+                         .Case("experts.down", mixtral ? "w2" : "down_proj");
   return std::string(mixtral ? "block_sparse_moe" : "mlp") + ".experts." +
          std::to_string(expert) + "." + leaf + ".weight";
 }

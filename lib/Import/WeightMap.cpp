@@ -68,7 +68,8 @@ private:
     addProjection("v", keys, config.hidden, config.vBias);
     if (config.qkNorm != QKNorm::None) {
       bool perHead = config.qkNorm == QKNorm::PerHead;
-      add(WeightRole::Norm, "attn.q_norm", {perHead ? config.headDim : queries});
+      add(WeightRole::Norm, "attn.q_norm",
+          {perHead ? config.headDim : queries});
       add(WeightRole::Norm, "attn.k_norm", {perHead ? config.headDim : keys});
     }
     addProjection("o", config.hidden, queries, config.oBias);

@@ -1,8 +1,8 @@
 //===- RotaryEmbedding.h - RoPE parameters and frequencies ------*- C++ -*-===//
 //
 // Part of moe-mlir. What a config says about rotary embeddings, and the inverse
-// frequencies that transformers 5.23.0 (modeling_rope_utils.py) derives from it,
-// in the same f32 operations in the same order.
+// frequencies that transformers 5.23.0 (modeling_rope_utils.py) derives from
+// it, in the same f32 operations in the same order.
 //
 //===----------------------------------------------------------------------===//
 

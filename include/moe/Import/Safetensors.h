@@ -1,9 +1,10 @@
 //===- Safetensors.h - Memory-mapped safetensors files ----------*- C++ -*-===//
 //
-// Part of moe-mlir. Reads one safetensors file, or the directory of a checkpoint
-// (model.safetensors, or model.safetensors.index.json and its shards), without
-// copying tensor data. Every header is validated completely before a tensor of
-// it is visible: whoever holds a TensorInfo may read its byte range.
+// Part of moe-mlir. Reads one safetensors file, or the directory of a
+// checkpoint (model.safetensors, or model.safetensors.index.json and its
+// shards), without copying tensor data. Every header is validated completely
+// before a tensor of it is visible: whoever holds a TensorInfo may read its
+// byte range.
 //
 //===----------------------------------------------------------------------===//
 

@@ -1,7 +1,7 @@
 //===- WeightMap.h - Logical weights and where they come from ---*- C++ -*-===//
 //
-// Part of moe-mlir. A model has the same logical weights whatever its checkpoint
-// calls them and however it fuses or shards them:
+// Part of moe-mlir. A model has the same logical weights whatever its
+// checkpoint calls them and however it fuses or shards them:
 //
 //   embed [V,H]   head [V,H]   final_norm [H]
 //   layers.L.input_norm [H]    layers.L.post_norm [H]
@@ -91,13 +91,13 @@ public:
   virtual ElementType storedType(const LogicalWeight &weight,
                                  int64_t expert) const = 0;
 
-  /// Row `row` of expert `expert` (0 <= both, within the shape), widened to f32.
-  /// out.size() must be weight.columns().
+  /// Row `row` of expert `expert` (0 <= both, within the shape), widened to
+  /// f32. out.size() must be weight.columns().
   virtual void readRow(const LogicalWeight &weight, int64_t expert, int64_t row,
                        llvm::MutableArrayRef<float> out) const = 0;
 
-  /// The same row where it lies in a mapped file, or nothing if it is generated.
-  /// Rows of one expert are contiguous: row r + 1 follows row r.
+  /// The same row where it lies in a mapped file, or nothing if it is
+  /// generated. Rows of one expert are contiguous: row r + 1 follows row r.
   virtual std::optional<RawRow> rowPointer(const LogicalWeight &weight,
                                            int64_t expert, int64_t row) const {
     return std::nullopt;

@@ -1,7 +1,7 @@
 //===- BadConfigTest.cpp - config.json files that must be refused ---------===//
 //
-// Part of moe-mlir. Each row: a model type, a change of its small config (a JSON
-// merge patch: null removes a field), and the one line that must come out.
+// Part of moe-mlir. Each row: a model type, a change of its small config (a
+// JSON merge patch: null removes a field), and the one line that must come out.
 //
 //===----------------------------------------------------------------------===//
 
@@ -66,7 +66,8 @@ const BadConfigCase cases[] = {
      "num_local_experts: expected the value of num_experts, 3, found 4"},
     {"NoExpertWidth", "qwen3_moe", R"({"moe_intermediate_size":null})",
      "moe_intermediate_size: expected"},
-    {"NoSharedWidth", "qwen2_moe", R"({"shared_expert_intermediate_size":null})",
+    {"NoSharedWidth", "qwen2_moe",
+     R"({"shared_expert_intermediate_size":null})",
      "shared_expert_intermediate_size: expected"},
     {"Gelu", "olmoe", R"({"hidden_act":"gelu"})",
      "hidden_act: expected silu, found \"gelu\""},

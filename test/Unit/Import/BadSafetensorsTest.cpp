@@ -61,11 +61,10 @@ const BadHeader badHeaders[] = {
      "shape: expected non-negative integers"},
     {"FractionalExtent", one("\"U8\"", "[1.0]", "[0,1]"), 1,
      "shape: expected non-negative integers"},
-    {"ShapeOverflow",
-     one("\"F32\"", "[4294967296,4294967296]", "[0,0]"), 0,
+    {"ShapeOverflow", one("\"F32\"", "[4294967296,4294967296]", "[0,0]"), 0,
      "shape: expected fewer than 2^63 bytes"},
-    {"ShapeOverflowByType", one("\"F64\"", "[1152921504606846976]", "[0,0]"),
-     0, "shape: expected fewer than 2^63 bytes"},
+    {"ShapeOverflowByType", one("\"F64\"", "[1152921504606846976]", "[0,0]"), 0,
+     "shape: expected fewer than 2^63 bytes"},
     {"ShapeOverflowHiddenByZero",
      one("\"U8\"", "[0,18446744073709551615]", "[0,0]"), 0,
      "shape: expected fewer than 2^63 bytes"},
@@ -130,8 +129,8 @@ TEST(BadSafetensorsLength, HeaderLengthNearOverflow) {
 }
 
 TEST(BadSafetensorsLength, EveryTruncationFails) {
-  std::string bytes = safetensorsBytes(
-      {{"a", {{2, 3}}}, {"b", {{4}}}, {"c", {{}, 1.0f}}});
+  std::string bytes =
+      safetensorsBytes({{"a", {{2, 3}}}, {"b", {{4}}}, {"c", {{}, 1.0f}}});
   ASSERT_EQ(messageOf(parseSafetensors(bytes, "m")), "");
   for (size_t size = 0; size < bytes.size(); ++size)
     EXPECT_NE(messageOf(parseSafetensors(bytes.substr(0, size), "m")), "")

@@ -1,7 +1,7 @@
 //===- BadWeightsTest.cpp - Checkpoints that do not fit their config ------===//
 //
-// Part of moe-mlir. Each row: a model type, a change of its tensors, and the one
-// line that must come out.
+// Part of moe-mlir. Each row: a model type, a change of its tensors, and the
+// one line that must come out.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,8 +28,7 @@ const BadWeightsCase cases[] = {
     {"MissingEmbedding", "olmoe",
      [](TestTensors &t) { t.erase("model.embed_tokens.weight"); },
      "tensor \"model.embed_tokens.weight\": expected with shape [10, 8]"},
-    {"MissingHead", "olmoe",
-     [](TestTensors &t) { t.erase("lm_head.weight"); },
+    {"MissingHead", "olmoe", [](TestTensors &t) { t.erase("lm_head.weight"); },
      "tensor \"lm_head.weight\": expected with shape [10, 8], found nothing"},
     {"MissingExpert", "mixtral",
      [](TestTensors &t) {
@@ -60,14 +59,11 @@ const BadWeightsCase cases[] = {
     {"DoubleWeights", "olmoe",
      [](TestTensors &t) { t["model.norm.weight"].dtype = "F64"; },
      "expected F32, F16 or BF16, found F64"},
-    {"ExtraTensor", "olmoe",
-     [](TestTensors &t) { t["model.extra"] = {{1}}; },
+    {"ExtraTensor", "olmoe", [](TestTensors &t) { t["model.extra"] = {{1}}; },
      "expected no tensors but those of this olmoe config, found 1 more: "
      "\"model.extra\""},
     {"ExtraBias", "mixtral",
-     [](TestTensors &t) {
-       t["model.layers.0.self_attn.q_proj.bias"] = {{8}};
-     },
+     [](TestTensors &t) { t["model.layers.0.self_attn.q_proj.bias"] = {{8}}; },
      "found 1 more: \"model.layers.0.self_attn.q_proj.bias\""},
     {"ExtraExpert", "olmoe",
      [](TestTensors &t) {

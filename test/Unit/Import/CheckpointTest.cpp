@@ -17,9 +17,9 @@ namespace {
 
 TEST(Checkpoint, ReadsOneFile) {
   TemporaryDirectory directory;
-  std::string file = directory.write(
-      "model.safetensors",
-      safetensorsBytes({{"a", {{2, 3}, 10}}, {"b", {{}, 7}}}));
+  std::string file =
+      directory.write("model.safetensors",
+                      safetensorsBytes({{"a", {{2, 3}, 10}}, {"b", {{}, 7}}}));
   for (const std::string &path : {directory.path(), file}) {
     llvm::Expected<Checkpoint> checkpoint = Checkpoint::open(path);
     ASSERT_TRUE(bool(checkpoint)) << llvm::toString(checkpoint.takeError());
@@ -47,8 +47,7 @@ TEST(Checkpoint, AcceptsEmptyTensorsAnywhere) {
 
 TEST(Checkpoint, AcceptsPaddedHeaderAndMetadata) {
   std::string header = R"({"__metadata__":{"format":"pt"}}      )";
-  EXPECT_EQ(messageOf(parseSafetensors(safetensorsBytes(header, ""), "m")),
-            "");
+  EXPECT_EQ(messageOf(parseSafetensors(safetensorsBytes(header, ""), "m")), "");
 }
 
 constexpr const char *indexName = "model.safetensors.index.json";

@@ -175,12 +175,11 @@ TEST(SlidingWindow, Qwen2MoeEvenLayersBeforeTheLimit) {
 }
 
 TEST(SlidingWindow, Qwen2MoeLayerTypes) {
-  EXPECT_EQ(
-      windows(patched(
-          "qwen2_moe",
-          R"({"sliding_window":4,"use_sliding_window":true,)"
-          R"("layer_types":["full_attention","sliding_attention"]})")),
-      (std::vector<int64_t>{0, 4}));
+  EXPECT_EQ(windows(patched(
+                "qwen2_moe",
+                R"({"sliding_window":4,"use_sliding_window":true,)"
+                R"("layer_types":["full_attention","sliding_attention"]})")),
+            (std::vector<int64_t>{0, 4}));
 }
 
 TEST(SlidingWindow, QwenIgnoresAWindowNotInUse) {
@@ -224,8 +223,8 @@ TEST(RopeFields, OldAndNewSpellingAgree) {
 }
 
 TEST(RopeFields, OriginalPositionsDefaultToMaximum) {
-  ModelConfig config = patched(
-      "olmoe", R"({"rope_scaling":{"type":"yarn","factor":2}})");
+  ModelConfig config =
+      patched("olmoe", R"({"rope_scaling":{"type":"yarn","factor":2}})");
   EXPECT_EQ(config.rope.originalMaxPositions, 64);
   config = patched("olmoe", R"({"original_max_position_embeddings":16,)"
                             R"("rope_scaling":{"type":"yarn","factor":2}})");

@@ -48,9 +48,9 @@ TEST(RandomWeights, ValuesAreFixed) {
   std::unique_ptr<WeightSource> source =
       randomWeights(parsed(smallConfig("olmoe")), 42);
   std::vector<float> values = row(*source, "layers.1.experts.down", 2, 5);
-  const std::vector<float> expected = {
-      -0x1.556394p-2f, -0x1.4adc16p-3f, -0x1.ca61cap-5f,
-      0x1.cb4c8ep-1f,  0x1.3705a4p-1f,  -0x1.065086p-3f};
+  const std::vector<float> expected = {-0x1.556394p-2f, -0x1.4adc16p-3f,
+                                       -0x1.ca61cap-5f, 0x1.cb4c8ep-1f,
+                                       0x1.3705a4p-1f,  -0x1.065086p-3f};
   EXPECT_EQ(values, expected);
 }
 

@@ -1,8 +1,8 @@
 //===- RotaryEmbeddingTest.cpp - RoPE frequencies against the oracle ------===//
 //
-// Part of moe-mlir. golden/rope.json holds what transformers computes. PyTorch's
-// vectorised f32 power may be one unit in the last place off the correctly
-// rounded one, and later steps keep or round that difference.
+// Part of moe-mlir. golden/rope.json holds what transformers computes.
+// PyTorch's vectorised f32 power may be one unit in the last place off the
+// correctly rounded one, and later steps keep or round that difference.
 //
 //===----------------------------------------------------------------------===//
 

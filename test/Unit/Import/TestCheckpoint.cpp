@@ -126,14 +126,10 @@ test::TestTensors test::tensorsOf(const ModelConfig &config) {
 }
 
 json test::smallConfig(const std::string &modelType) {
-  json config = {{"model_type", modelType},
-                 {"vocab_size", 10},
-                 {"hidden_size", 8},
-                 {"num_hidden_layers", 2},
-                 {"num_attention_heads", 2},
-                 {"num_key_value_heads", 1},
-                 {"intermediate_size", 6},
-                 {"max_position_embeddings", 64},
+  json config = {{"model_type", modelType},  {"vocab_size", 10},
+                 {"hidden_size", 8},         {"num_hidden_layers", 2},
+                 {"num_attention_heads", 2}, {"num_key_value_heads", 1},
+                 {"intermediate_size", 6},   {"max_position_embeddings", 64},
                  {"num_experts_per_tok", 2}};
   config[modelType == "mixtral" ? "num_local_experts" : "num_experts"] = 3;
   if (modelType == "qwen2_moe" || modelType == "qwen3_moe")

@@ -112,29 +112,87 @@ TEST(LogicalWeights, NamesAndShapes) {
                   "head [10 8]\n");
 }
 
-TEST(LogicalWeights, ParametersOfOlmoe1B7B) {
-  json config = {{"model_type", "olmoe"},
-                 {"vocab_size", 50304},
-                 {"hidden_size", 2048},
-                 {"num_hidden_layers", 16},
-                 {"num_attention_heads", 16},
-                 {"intermediate_size", 1024},
-                 {"max_position_embeddings", 4096},
-                 {"num_experts", 64},
-                 {"num_experts_per_tok", 8}};
-  ParameterCount count = countParameters(parsed(config));
-  EXPECT_EQ(count.total, 6919161856);
-  EXPECT_EQ(count.active, 1282017280);
+/// Fields as in the published configs; totals as their model pages state them.
+struct PublishedModel {
+  const char *name, *config;
+  int64_t total;
+};
+const PublishedModel publishedModels[] = {
+    {"Mixtral8x7B",
+     R"({"model_type":"mixtral","vocab_size":32000,"hidden_size":4096,
+         "num_hidden_layers":32,"num_attention_heads":32,
+         "num_key_value_heads":8,"intermediate_size":14336,
+         "num_local_experts":8,"num_experts_per_tok":2,"sliding_window":null,
+         "max_position_embeddings":32768,"rope_theta":1000000.0,
+         "rms_norm_eps":1e-05,"torch_dtype":"bfloat16"})",
+     46702792704},
+    {"Olmoe1B7B",
+     R"({"model_type":"olmoe","vocab_size":50304,"hidden_size":2048,
+         "num_hidden_layers":16,"num_attention_heads":16,
+         "num_key_value_heads":16,"intermediate_size":1024,"num_experts":64,
+         "num_experts_per_tok":8,"norm_topk_prob":false,"clip_qkv":null,
+         "max_position_embeddings":4096,"rope_scaling":null,
+         "rope_theta":10000.0,"torch_dtype":"bfloat16"})",
+     6919161856},
+    {"Qwen15MoeA27B",
+     R"({"model_type":"qwen2_moe","vocab_size":151936,"hidden_size":2048,
+         "num_hidden_layers":24,"num_attention_heads":16,
+         "num_key_value_heads":16,"intermediate_size":5632,
+         "moe_intermediate_size":1408,"shared_expert_intermediate_size":5632,
+         "num_experts":60,"num_experts_per_tok":4,"decoder_sparse_step":1,
+         "max_position_embeddings":8192,"sliding_window":32768,
+         "max_window_layers":21,"use_sliding_window":false})",
+     14315784192},
+    {"Qwen330BA3B",
+     R"({"model_type":"qwen3_moe","vocab_size":151936,"hidden_size":2048,
+         "num_hidden_layers":48,"num_attention_heads":32,"head_dim":128,
+         "num_key_value_heads":4,"intermediate_size":6144,
+         "moe_intermediate_size":768,"num_experts":128,
+         "num_experts_per_tok":8,"norm_topk_prob":true,"mlp_only_layers":[],
+         "max_position_embeddings":40960,"max_window_layers":48,
+         "sliding_window":null,"use_sliding_window":false})",
+     30532122624},
+};
+
+class Published : public testing::TestWithParam<PublishedModel> {};
+
+TEST_P(Published, ParameterCount) {
+  ModelConfig config = parsed(json::parse(GetParam().config));
+  EXPECT_EQ(config.unreadFields, std::vector<std::string>());
+  EXPECT_EQ(countParameters(config).total, GetParam().total);
+}
+
+INSTANTIATE_TEST_SUITE_P(, Published, testing::ValuesIn(publishedModels),
+                         [](const auto &info) { return info.param.name; });
+
+TEST(LogicalWeights, ActiveParametersOfOlmoe) {
+  ModelConfig config = parsed(json::parse(publishedModels[1].config));
+  EXPECT_EQ(countParameters(config).active, 1282017280);
 }
 
 TEST(MapWeights, Goldens) {
-  for (const char *name :
-       {"mixtral", "mixtral-bf16", "mixtral-fused", "mixtral-window", "olmoe",
-        "olmoe-bf16", "olmoe-f16", "olmoe-fused", "olmoe-norm-topk",
-        "olmoe-odd", "olmoe-odd-bf16", "qwen2_moe", "qwen2_moe-bf16",
-        "qwen2_moe-sharded", "qwen2_moe-window", "qwen3_moe",
-        "qwen3_moe-bf16", "qwen3_moe-bias", "qwen3_moe-linear",
-        "qwen3_moe-llama3", "qwen3_moe-tied", "qwen3_moe-yarn"}) {
+  for (const char *name : {"mixtral",
+                           "mixtral-bf16",
+                           "mixtral-fused",
+                           "mixtral-window",
+                           "olmoe",
+                           "olmoe-bf16",
+                           "olmoe-f16",
+                           "olmoe-fused",
+                           "olmoe-norm-topk",
+                           "olmoe-odd",
+                           "olmoe-odd-bf16",
+                           "qwen2_moe",
+                           "qwen2_moe-bf16",
+                           "qwen2_moe-sharded",
+                           "qwen2_moe-window",
+                           "qwen3_moe",
+                           "qwen3_moe-bf16",
+                           "qwen3_moe-bias",
+                           "qwen3_moe-linear",
+                           "qwen3_moe-llama3",
+                           "qwen3_moe-tied",
+                           "qwen3_moe-yarn"}) {
     SCOPED_TRACE(name);
     llvm::Expected<ModelConfig> config = readModelConfig(goldenPath(name));
     ASSERT_TRUE(bool(config)) << llvm::toString(config.takeError());

@@ -1,0 +1,138 @@
+//===- LMDialect.td - The lm dialect: its types, enums and base classes ---===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef LM_DIALECT_TD
+#define LM_DIALECT_TD
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/OpBase.td"
+
+def LM_Dialect : Dialect {
+  let name = "lm";
+  let cppNamespace = "::mlir::lm";
+  let summary = "What a decoder-only language model needs besides its experts";
+  let description = [{
+    Embedding, linear layers, norms, rotary embeddings, attention over a KV
+    cache, activations. T tokens, D hidden size.
+
+    Every computing op exists in two forms. In *value form* it takes tensors
+    and returns tensors. In *buffer form* (after phase `buffers`) it takes
+    memrefs, has no result, and writes the memrefs listed in `outs`. Both
+    forms have the same operands, attributes and meaning.
+
+    The element type of a result is where rounding happens: an op computes in
+    at least f32 and rounds once, to the element type of its result.
+  }];
+  let useDefaultTypePrinterParser = 1;
+  let useDefaultAttributePrinterParser = 1;
+  let extraClassDeclaration = [{
+    void registerTypes();
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Enums
+//===----------------------------------------------------------------------===//
+
+class LM_Enum<string name, string summary, list<I32EnumCase> cases>
+    : I32Enum<name, summary, cases> {
+  let cppNamespace = "::mlir::lm";
+}
+
+def LM_Layout : LM_Enum<"Layout", "how a packed weight lies in memory", [
+  I32EnumCase<"RowMajor", 0, "row_major">,
+  I32EnumCase<"Panel", 1, "panel">,
+  I32EnumCase<"PairedPanel", 2, "paired_panel">
+]>;
+
+def LM_Activation : LM_Enum<"Activation", "activation function", [
+  I32EnumCase<"SiLU", 0, "silu">,
+  I32EnumCase<"GELU", 1, "gelu">,
+  I32EnumCase<"GELUTanh", 2, "gelu_tanh">,
+  I32EnumCase<"ReLU", 3, "relu">,
+  I32EnumCase<"Sigmoid", 4, "sigmoid">
+]>;
+def LM_ActivationAttr : EnumAttr<LM_Dialect, LM_Activation, "activation"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def LM_RopeStyle : LM_Enum<"RopeStyle",
+    "which two elements of a head a rotation acts on", [
+  I32EnumCase<"Halves", 0, "halves">,
+  I32EnumCase<"Adjacent", 1, "adjacent">
+]>;
+def LM_RopeStyleAttr : EnumAttr<LM_Dialect, LM_RopeStyle, "rope_style"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+//===----------------------------------------------------------------------===//
+// Types
+//===----------------------------------------------------------------------===//
+
+class LM_Type<string name, string typeMnemonic> : TypeDef<LM_Dialect, name> {
+  let mnemonic = typeMnemonic;
+}
+
+def LM_PackedType : LM_Type<"Packed", "packed"> {
+  let summary = "a weight in the layout that kernels read";
+  let description = [{
+    `!lm.packed<ExNxKxbf16, panel>`: E matrices (E left out when 1) of N rows
+    and K columns, in an opaque run of bytes. Layouts:
+
+    - `row_major`: rows one after the other, without padding;
+    - `panel`: panels of 16 rows (output columns of the product), zero-padded
+      to an even number of panels; within a panel K runs in steps of 4 bytes
+      (two bf16/f16 or one f32), each step a 64-byte line of 16 lanes;
+    - `paired_panel`: as `panel`, for a matrix whose first N/2 rows are a gate
+      and the rest the up projection: panels alternate gate, up, gate, up, so
+      that one register tile holds both factors of a SwiGLU.
+
+    Not a tensor, and not a tensor encoding: bufferization drops those.
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$shape,
+                        "::mlir::Type":$elementType,
+                        EnumParameter<LM_Layout>:$layout);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Lanes of a panel: output columns that lie side by side.
+    static constexpr int64_t kLanes = 16;
+    /// Number of matrices.
+    int64_t getExperts() const;
+    /// Rows of one matrix (N: columns of the product).
+    int64_t getRows() const;
+    /// Columns of one matrix (K: the contracted dimension). 1 for vectors.
+    int64_t getColumns() const;
+    /// Panels of one matrix, padding included. Even.
+    int64_t getPanels() const;
+    /// 64-byte lines of one panel: K/2 rounded up for 16-bit elements, else K.
+    int64_t getLines() const;
+    /// Bytes of one matrix in this layout.
+    int64_t getMatrixBytes() const;
+    /// Bytes of the whole weight.
+    int64_t getBytes() const;
+  }];
+}
+
+def LM_StateType : LM_Type<"State", "state"> {
+  let summary = "a handle on one layer's KV cache";
+  let description = [{
+    `!lm.state<2x16xbf16>`: keys and values of 2 heads of 16 elements for as
+    many positions as the session declared. A handle, not a tensor: ops on it
+    have memory effects, so no pass can make a copy of a cache.
+  }];
+  let parameters = (ins "int64_t":$heads, "int64_t":$headDim,
+                        "::mlir::Type":$elementType);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Bytes of one position: keys and values of all heads.
+    int64_t getBytesPerPosition() const;
+  }];
+}
+
+#endif // LM_DIALECT_TD

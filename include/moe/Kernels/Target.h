@@ -1,0 +1,51 @@
+//===- Target.h - What kernels need to know of a machine --------*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_KERNELS_TARGET_H
+#define MOE_KERNELS_TARGET_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include <string>
+
+namespace moec::kernels {
+
+/// How products of 16-bit weights are accumulated. One executable uses one
+/// recipe for every regime of a weight: that is what keeps bits independent of
+/// batch and chunk (docs/numerics.md).
+enum class Recipe {
+  /// Widen to f32, fused multiply-add, K ascending.
+  WidenFMA,
+  /// VDPBF16PS: pairs of K, odd element first, denormals flushed.
+  DotPairs,
+};
+
+/// A machine as kernels see it.
+struct Target {
+  /// f32 lanes of a vector register: 8 (AVX2) or 16 (AVX-512).
+  int64_t lanes = 8;
+  /// Vector registers.
+  int64_t registers = 16;
+  /// Recipe for bf16 weights.
+  Recipe recipe = Recipe::WidenFMA;
+  /// Take generic emitters even where the instruction exists.
+  bool emulate = false;
+  /// Bytes of packed rows that should stay in the second-level cache.
+  int64_t rowBudget = 512 * 1024;
+
+  /// Rows of the largest register tile.
+  int64_t maxTileRows() const { return lanes == 16 ? 12 : 6; }
+
+  /// Target of a module: its attribute `lm.target`, or the defaults.
+  static Target of(mlir::ModuleOp module);
+  /// Writes this target as the module's `lm.target`.
+  void setOn(mlir::ModuleOp module) const;
+  /// Name of the recipe, as shown on a model's card.
+  std::string recipeName() const;
+};
+
+} // namespace moec::kernels
+
+#endif // MOE_KERNELS_TARGET_H

@@ -1,0 +1,186 @@
+//===- Elementwise.cpp - exp and its relatives, expanded ------------------===//
+//
+// Part of moe-mlir. Polynomials are Taylor or minimax series on the reduced
+// range; the reductions are Cody and Waite's (Software Manual for the
+// Elementary Functions, 1980, chapters 6 and 8).
+//
+//===----------------------------------------------------------------------===//
+
+#include "Elementwise.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+
+using namespace mlir;
+using namespace moec::kernels;
+
+static Value compare(Emitter &e, arith::CmpFPredicate predicate, Value a,
+                     Value c) {
+  return arith::CmpFOp::create(e.b, e.loc, predicate, a, c);
+}
+
+static Type integerLike(Emitter &e, Type type, unsigned width) {
+  Type element = e.b.getIntegerType(width);
+  if (auto vector = dyn_cast<VectorType>(type))
+    return vector.clone(element);
+  return element;
+}
+
+/// Horner's rule with fused multiply-adds; highest coefficient first.
+static Value polynomial(Emitter &e, Value x, ArrayRef<double> coefficients) {
+  Value result = e.constant(x.getType(), coefficients.front());
+  for (double c : coefficients.drop_front())
+    result = e.fma(result, x, e.constant(x.getType(), c));
+  return result;
+}
+
+Value moec::kernels::emitExp(Emitter &e, Value x) {
+  Type type = x.getType(), i32 = integerLike(e, type, 32);
+  auto number = [&](double v) { return e.constant(type, v); };
+  constexpr double kLow = -87.33654, kHigh = 88.72283;
+  // Clamp the argument of the reduction; the true ends are selected below.
+  Value clamped = e.select(compare(e, arith::CmpFPredicate::OLT, x,
+                                   number(kLow)), number(kLow), x);
+  clamped = e.select(compare(e, arith::CmpFPredicate::OGT, clamped,
+                             number(kHigh)), number(kHigh), clamped);
+  Value n = math::RoundEvenOp::create(
+      e.b, e.loc, e.mulf(clamped, number(1.44269504088896341)));
+  Value r = e.fma(n, number(-0.693359375), clamped);
+  r = e.fma(n, number(2.12194440054690583e-4), r);
+  Value p = polynomial(e, r,
+                       {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
+                        4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
+  p = e.addf(e.fma(p, e.mulf(r, r), r), number(1.0));
+  // 2^n in two factors, since n reaches 128.
+  Value ni = arith::FPToSIOp::create(e.b, e.loc, i32, n);
+  Value half = arith::ShRSIOp::create(e.b, e.loc, ni, e.integer(i32, 1));
+  Value rest = arith::SubIOp::create(e.b, e.loc, ni, half);
+  auto power = [&](Value k) -> Value {
+    Value biased = arith::AddIOp::create(e.b, e.loc, k, e.integer(i32, 127));
+    Value bits =
+        arith::ShLIOp::create(e.b, e.loc, biased, e.integer(i32, 23));
+    return arith::BitcastOp::create(e.b, e.loc, type, bits);
+  };
+  Value y = e.mulf(e.mulf(p, power(half)), power(rest));
+  y = e.select(compare(e, arith::CmpFPredicate::OLT, x, number(kLow)),
+               number(0.0), y);
+  y = e.select(compare(e, arith::CmpFPredicate::OGT, x, number(kHigh)),
+               number(std::numeric_limits<float>::infinity()), y);
+  return e.select(compare(e, arith::CmpFPredicate::UNO, x, x), x, y);
+}
+
+Value moec::kernels::emitLog(Emitter &e, Value x) {
+  Type type = x.getType(), i32 = integerLike(e, type, 32);
+  auto number = [&](double v) { return e.constant(type, v); };
+  // x = m * 2^k with m in [sqrt(1/2), sqrt(2)).
+  Value bits = arith::BitcastOp::create(e.b, e.loc, i32, x);
+  Value shifted = arith::SubIOp::create(e.b, e.loc, bits,
+                                        e.integer(i32, 0x3f3504f3));
+  Value k = arith::ShRSIOp::create(e.b, e.loc, shifted, e.integer(i32, 23));
+  Value kBits = arith::ShLIOp::create(e.b, e.loc, k, e.integer(i32, 23));
+  Value m = arith::BitcastOp::create(
+      e.b, e.loc, type, arith::SubIOp::create(e.b, e.loc, bits, kBits));
+  Value kf = arith::SIToFPOp::create(e.b, e.loc, type, k);
+  // log m = 2 artanh(s), s = (m - 1) / (m + 1).
+  Value f = e.subf(m, number(1.0));
+  Value s = e.divf(f, e.addf(m, number(1.0)));
+  Value s2 = e.mulf(s, s);
+  Value p = polynomial(e, s2, {2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3});
+  Value y = e.fma(e.mulf(p, s2), s, e.addf(s, s));
+  y = e.fma(kf, number(2.12194440054690583e-4 * -1), y);
+  return e.fma(kf, number(0.693359375), y);
+}
+
+static Value emitSigmoid(Emitter &e, Value x) {
+  Value one = e.constant(x.getType(), 1.0);
+  Value negative = arith::NegFOp::create(e.b, e.loc, x);
+  return e.divf(one, e.addf(one, emitExp(e, negative)));
+}
+
+/// 0.5 * x * (1 + tanh(y)) = x * sigmoid(2 y).
+static Value emitGELUTanh(Emitter &e, Value x) {
+  auto number = [&](double v) { return e.constant(x.getType(), v); };
+  Value x2 = e.mulf(x, x);
+  Value inner = e.fma(e.mulf(x2, x), number(0.044715), x);
+  return e.mulf(x, emitSigmoid(e, e.mulf(inner, number(1.5957691216057308))));
+}
+
+/// x * Phi(x), Phi by Abramowitz and Stegun 7.1.26 would lose digits; this is
+/// the series W. J. Cody's erfc uses in spirit: exp(-x^2/2) times a rational,
+/// as Numerical Recipes' erfc Chebyshev fit (relative error 1.2e-7).
+static Value emitGELU(Emitter &e, Value x) {
+  auto number = [&](double v) { return e.constant(x.getType(), v); };
+  Value z = math::AbsFOp::create(e.b, e.loc,
+                                 e.mulf(x, number(0.70710678118654752)));
+  Value t = e.divf(number(1.0), e.fma(z, number(0.5), number(1.0)));
+  Value p = polynomial(e, t,
+                       {0.17087277, -0.82215223, 1.48851587, -1.13520398,
+                        0.27886807, -0.18628806, 0.09678418, 0.37409196,
+                        1.00002368, -1.26551223});
+  Value z2 = e.mulf(z, z);
+  Value tail = e.mulf(t, emitExp(e, e.subf(p, z2))); // erfc(z)
+  Value half = e.mulf(tail, number(0.5));
+  Value phi = e.select(compare(e, arith::CmpFPredicate::OLT, x, number(0.0)),
+                       half, e.subf(number(1.0), half));
+  return e.mulf(x, phi);
+}
+
+Value moec::kernels::emitActivation(Emitter &e, lm::Activation function,
+                                   Value x) {
+  switch (function) {
+  case lm::Activation::SiLU: {
+    Value one = e.constant(x.getType(), 1.0);
+    Value negative = arith::NegFOp::create(e.b, e.loc, x);
+    return e.divf(x, e.addf(one, emitExp(e, negative)));
+  }
+  case lm::Activation::GELU:
+    return emitGELU(e, x);
+  case lm::Activation::GELUTanh:
+    return emitGELUTanh(e, x);
+  case lm::Activation::ReLU:
+    return e.select(compare(e, arith::CmpFPredicate::OLT, x,
+                            e.constant(x.getType(), 0.0)),
+                    e.constant(x.getType(), 0.0), x);
+  case lm::Activation::Sigmoid:
+    return emitSigmoid(e, x);
+  }
+  llvm_unreachable("unknown activation");
+}
+
+std::pair<Value, Value> moec::kernels::emitSinCos(Emitter &e, Value x) {
+  Type type = x.getType(), i64 = integerLike(e, type, 64);
+  auto number = [&](double v) { return e.constant(type, v); };
+  // x = n * pi/2 + r, |r| <= pi/4; pi/2 in two parts.
+  Value n = math::RoundEvenOp::create(
+      e.b, e.loc, e.mulf(x, number(0.63661977236758134308)));
+  Value r = e.fma(n, number(-1.5707963267948966), x);
+  r = e.fma(n, number(-6.123233995736766e-17), r);
+  Value r2 = e.mulf(r, r);
+  Value sine = polynomial(
+      e, r2,
+      {-1.0 / 1307674368000, 1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880,
+       -1.0 / 5040, 1.0 / 120, -1.0 / 6});
+  sine = e.fma(e.mulf(sine, r2), r, r);
+  Value cosine = polynomial(
+      e, r2,
+      {1.0 / 20922789888000, -1.0 / 87178291200, 1.0 / 479001600,
+       -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -0.5});
+  cosine = e.fma(cosine, r2, number(1.0));
+  // Quadrant n mod 4, from the low bits of n + 1.5 * 2^52.
+  Value shifted = e.addf(n, number(6755399441055744.0));
+  Value bits = arith::BitcastOp::create(e.b, e.loc, i64, shifted);
+  auto bit = [&](Value value, int64_t mask) -> Value {
+    Value masked =
+        arith::AndIOp::create(e.b, e.loc, value, e.integer(i64, mask));
+    return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ne, masked,
+                                 e.integer(i64, 0));
+  };
+  Value next = arith::AddIOp::create(e.b, e.loc, bits, e.integer(i64, 1));
+  Value swap = bit(bits, 1);
+  Value s = e.select(swap, cosine, sine), c = e.select(swap, sine, cosine);
+  auto negated = [&](Value v) -> Value {
+    return arith::NegFOp::create(e.b, e.loc, v);
+  };
+  s = e.select(bit(bits, 2), negated(s), s);
+  c = e.select(bit(next, 2), negated(c), c);
+  return {s, c};
+}

@@ -1,0 +1,28 @@
+//===- Elementwise.h - exp and its relatives, expanded ----------*- C++ -*-===//
+//
+// Part of moe-mlir. One expansion at every width (scalar, 8 or 16 lanes), so
+// that a value's bits do not depend on where in a row it stands. No libm.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_KERNELS_ELEMENTWISE_H
+#define MOE_LIB_KERNELS_ELEMENTWISE_H
+
+#include "Emitter.h"
+#include "dialects/LM/IR/LMDialect.h"
+
+namespace moec::kernels {
+
+/// e^x for f32, within 2 ulp; 0 below -87.3, inf above 88.7, NaN stays NaN.
+mlir::Value emitExp(Emitter &e, mlir::Value x);
+/// Natural logarithm of a positive, normal f32, within 2 ulp.
+mlir::Value emitLog(Emitter &e, mlir::Value x);
+/// An activation function of the lm dialect.
+mlir::Value emitActivation(Emitter &e, mlir::lm::Activation function,
+                           mlir::Value x);
+/// Sine and cosine of f64 lanes, |x| below 2^30, absolute error below 2^-50.
+std::pair<mlir::Value, mlir::Value> emitSinCos(Emitter &e, mlir::Value x);
+
+} // namespace moec::kernels
+
+#endif // MOE_LIB_KERNELS_ELEMENTWISE_H

@@ -1,0 +1,231 @@
+//===- Linear.cpp - Kernels of products with packed weights ---------------===//
+//
+// Part of moe-mlir. How work is shared: a dense product by pairs of panels
+// (columns of the result) where there are enough of them, else by rows; a
+// grouped product along one axis on which every expert is as long as it costs,
+// so that skewed routing does not unbalance the slots.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Elementwise.h"
+#include "Matmul.h"
+#include "OpKernels.h"
+
+using namespace mlir;
+using namespace moec::kernels;
+
+/// Panels from which a dense product is cut by columns.
+static constexpr int64_t kColumnCutPanels = 16;
+
+static int64_t columnsOf(Value rows) {
+  return cast<MemRefType>(rows.getType()).getDimSize(1);
+}
+
+static ModuleOp moduleOf(Operation *op) {
+  return op->getParentOfType<ModuleOp>();
+}
+
+static void storeTo(Emitter &e, Value out, Value vector, Value row,
+                    Value column, Value mask) {
+  if (mask)
+    e.storeMasked(vector, out, {row, column}, mask);
+  else
+    e.store(vector, out, {row, column});
+}
+
+/// Loads part of a per-column vector; masked-off lanes are 0.
+static Value loadColumns(Emitter &e, Value vector, ValueRange at, Value mask) {
+  if (!mask)
+    return e.load(vector, at);
+  Type element = cast<MemRefType>(vector.getType()).getElementType();
+  VectorType type = e.vectorOf(element);
+  return e.widen(vector::MaskedLoadOp::create(
+      e.b, e.loc, type, vector, at, mask, e.constant(type, 0.0)));
+}
+
+namespace {
+/// This slot's part of a dense product.
+struct DenseShare {
+  Value first, last, firstPair, lastPair;
+};
+} // namespace
+
+static DenseShare shareDense(Emitter &e, const PackedWeight &weight, Value rows,
+                             const Slot &slot) {
+  Value zero = e.index(0), pairs = e.index(weight.panels / 2);
+  if (weight.panels >= kColumnCutPanels) {
+    auto [first, last] = e.share(pairs, slot.number, slot.count);
+    return {zero, rows, first, last};
+  }
+  auto [first, last] = e.share(rows, slot.number, slot.count);
+  return {first, last, zero, pairs};
+}
+
+static Value identity(Value row) { return row; }
+
+static Value clip(Emitter &e, Value v, double limit) {
+  Value most = e.splat(limit), least = e.splat(-limit);
+  Value above = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, v,
+                                      most);
+  v = e.select(above, most, v);
+  Value below = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLT, v,
+                                      least);
+  return e.select(below, least, v);
+}
+
+void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
+  PackedWeight weight = PackedWeight::of(op.getWeight());
+  Value out = op.getOuts().front();
+  DenseShare share = shareDense(e, weight, e.dim(op.getX(), 0), slot);
+  auto combine = [&](Value acc, Value, Value column, Value mask) {
+    if (op.getBias())
+      acc = e.addf(acc, loadColumns(e, op.getBias(), {column}, mask));
+    if (op.getClip())
+      acc = clip(e, acc, op.getClip()->convertToDouble());
+    return acc;
+  };
+  auto store = [&](Value v, Value row, Value column, Value mask) {
+    storeTo(e, out, v, row, column, mask);
+  };
+  TileWriter writer{columnsOf(out), false, combine, store};
+  emitMatmul(e, moduleOf(op), weight, e.index(0), op.getX(), share.first,
+             share.last, share.firstPair, share.lastPair, identity,
+             slot.scratch, writer);
+}
+
+void moec::kernels::emitKernel(Emitter &e, lm::GatedLinearOp op,
+                              const Slot &slot) {
+  PackedWeight weight = PackedWeight::of(op.getWeight());
+  Value out = op.getOuts().front();
+  DenseShare share = shareDense(e, weight, e.dim(op.getX(), 0), slot);
+  auto combine = [&](Value gate, Value up, Value, Value) {
+    return e.mulf(emitActivation(e, op.getFunction(), gate), up);
+  };
+  auto store = [&](Value v, Value row, Value column, Value mask) {
+    storeTo(e, out, v, row, column, mask);
+  };
+  TileWriter writer{columnsOf(out), true, combine, store};
+  emitMatmul(e, moduleOf(op), weight, e.index(0), op.getX(), share.first,
+             share.last, share.firstPair, share.lastPair, identity,
+             slot.scratch, writer);
+}
+
+//===----------------------------------------------------------------------===//
+// Grouped
+//===----------------------------------------------------------------------===//
+
+/// Clones an epilogue region onto vectors of f32.
+static Value cloneEpilogue(Emitter &e, Region &region, ValueRange arguments) {
+  IRMapping mapping;
+  Block &block = region.front();
+  mapping.map(block.getArguments(), arguments);
+  for (Operation &inner : block.without_terminator()) {
+    if (auto constant = dyn_cast<arith::ConstantOp>(inner)) {
+      if (auto value = dyn_cast<FloatAttr>(constant.getValue())) {
+        mapping.map(constant.getResult(), e.splat(value.getValueAsDouble()));
+        continue;
+      }
+    }
+    Operation *clone = e.b.clone(inner, mapping);
+    for (Value result : clone->getResults()) {
+      Type element = getElementTypeOrSelf(result.getType());
+      result.setType(e.vectorOf(element));
+    }
+  }
+  auto yield = cast<mlir::moe::YieldOp>(block.getTerminator());
+  return mapping.lookup(yield.getValue());
+}
+
+namespace {
+/// Epilogue and row addressing of one grouped product.
+struct GroupedEmitter {
+  Emitter &e;
+  mlir::moe::GroupedMatmulOp op;
+  const Slot &slot;
+  PackedWeight weight;
+  Value out, offsets, work, token;
+
+  bool isPaired() { return op.getFunction() || op.getPaired(); }
+  int64_t pairs() const { return weight.panels / 2; }
+
+  Value bias(Value expert, Value column, Value mask);
+  Value epilogue(Value expert, Value acc, Value up, Value column, Value mask);
+  void forExpert(Value expert, Value firstUnit, Value lastUnit);
+  Value entry(Value prefix, Value index) {
+    return e.toIndex(
+        memref::LoadOp::create(e.b, e.loc, prefix, ValueRange{index}));
+  }
+};
+} // namespace
+
+Value GroupedEmitter::bias(Value expert, Value column, Value mask) {
+  return loadColumns(e, op.getBias(), {expert, column}, mask);
+}
+
+Value GroupedEmitter::epilogue(Value expert, Value acc, Value up, Value column,
+                               Value mask) {
+  if (op.getBias()) {
+    acc = e.addf(acc, bias(expert, column, mask));
+    if (up)
+      up = e.addf(up, bias(expert, e.add(column, columnsOf(out)), mask));
+  }
+  if (op.getFunction())
+    return e.mulf(emitActivation(e, *op.getFunction(), acc), up);
+  if (op.getEpilogue().empty())
+    return acc;
+  SmallVector<Value> arguments = {acc};
+  if (up)
+    arguments.push_back(up);
+  return cloneEpilogue(e, op.getEpilogue(), arguments);
+}
+
+/// The pairs of panels of one expert that fall into [firstUnit, lastUnit).
+void GroupedEmitter::forExpert(Value expert, Value firstUnit, Value lastUnit) {
+  Value next = e.add(expert, 1);
+  Value start = e.mul(entry(work, expert), pairs());
+  Value cost = e.sub(entry(work, next), entry(work, expert));
+  e.when(e.less(e.index(0), cost), [&] {
+    // Pair p covers units [start + p * cost, start + (p + 1) * cost) and goes
+    // to the slot that holds its first unit.
+    auto pairAt = [&](Value unit) {
+      Value ahead = e.max(e.sub(unit, start), e.index(0));
+      return e.min(e.ceilDiv(ahead, cost), e.index(pairs()));
+    };
+    Value firstPair = pairAt(firstUnit), lastPair = pairAt(lastUnit);
+    e.when(e.less(firstPair, lastPair), [&] {
+      auto combine = [&](Value acc, Value up, Value column, Value mask) {
+        return epilogue(expert, acc, up, column, mask);
+      };
+      auto store = [&](Value v, Value row, Value column, Value mask) {
+        storeTo(e, out, v, row, column, mask);
+      };
+      auto source = [&](Value row) {
+        return op.getGather() ? entry(token, row) : row;
+      };
+      TileWriter writer{columnsOf(out), isPaired(), combine, store};
+      emitMatmul(e, moduleOf(op), weight, expert, op.getX(),
+                 entry(offsets, expert), entry(offsets, next), firstPair,
+                 lastPair, source, slot.scratch, writer);
+    });
+  });
+}
+
+void moec::kernels::emitKernel(Emitter &e, mlir::moe::GroupedMatmulOp op,
+                              const Slot &slot) {
+  GroupedEmitter grouped{e,
+                         op,
+                         slot,
+                         PackedWeight::of(op.getWeight()),
+                         op.getOuts().front(),
+                         op.getPlan()[0],
+                         op.getPlan()[1],
+                         op.getPlan()[2]};
+  int64_t experts = grouped.weight.experts;
+  Value units =
+      e.mul(grouped.entry(grouped.work, e.index(experts)), grouped.pairs());
+  auto [first, last] = e.share(units, slot.number, slot.count);
+  e.loop(e.index(0), e.index(experts), 1,
+         [&, first = first, last = last](Value expert) {
+           grouped.forExpert(expert, first, last);
+         });
+}

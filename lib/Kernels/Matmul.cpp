@@ -1,0 +1,287 @@
+//===- Matmul.cpp - Rows times a panel-packed weight ----------------------===//
+//
+// Part of moe-mlir. See Matmul.h for the loop structure.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Matmul.h"
+#include "MicroKernel.h"
+
+using namespace mlir;
+using namespace moec::kernels;
+
+PackedWeight PackedWeight::of(Value buffer) {
+  auto type = cast<MemRefType>(buffer.getType());
+  Type element = type.getElementType();
+  return {buffer, type.getDimSize(0), type.getDimSize(1), type.getDimSize(2),
+          element, element.getIntOrFloatBitWidth() == 16};
+}
+
+/// Rows that are packed at a time.
+static int64_t superblockRows(const Target &target, int64_t paddedK) {
+  int64_t most = target.maxTileRows();
+  return std::max(most, target.rowBudget / (paddedK * 4) / most * most);
+}
+
+/// Elements of the f32 tile scratch.
+static int64_t tileElements(const Target &target) {
+  int64_t most = 0;
+  for (int64_t r = 1; r <= target.maxTileRows(); ++r)
+    most = std::max(most, r * widePanels(target, r) * 16);
+  return most;
+}
+
+int64_t moec::kernels::matmulScratchBytes(const Target &target,
+                                         int64_t paddedK) {
+  return 4 * (superblockRows(target, paddedK) * paddedK +
+              tileElements(target));
+}
+
+namespace {
+struct MatmulEmitter {
+  Emitter &e;
+  ModuleOp module;
+  const PackedWeight &weight;
+  TileFamily family;
+  Value x;
+  const TileWriter &writer;
+  int64_t columnsOfX;
+  Value packed, tile, lines2d;
+
+  int64_t maxRows() const { return e.target.maxTileRows(); }
+  /// Elements of one packed row.
+  int64_t rowElements() const {
+    return family.recipe == Recipe::DotPairs ? weight.lines : weight.paddedK();
+  }
+
+  void packSingleRow(Value source, Value offset);
+  void packInterleaved(Value source, Value offset, Value lane, Value rows);
+  void packBlock(Value first, Value rows, Value offset,
+                 function_ref<Value(Value)> source);
+  void writeTile(Value firstRow, Value rows, Value pair, Value pairs);
+  void writeVector(Value row, Value rows, Value r, Value panel, Value inGroup);
+  Value groupPanels(Value rows);
+  void forBlocks(Value count, function_ref<void(Value start, Value rows)> body);
+};
+} // namespace
+
+/// One row: packed elements lie side by side, a copy with widening.
+void MatmulEmitter::packSingleRow(Value source, Value offset) {
+  if (family.recipe == Recipe::DotPairs) {
+    packInterleaved(source, offset, e.index(0), e.index(1));
+    return;
+  }
+  e.columns(columnsOfX, [&](Value column, int64_t count) {
+    // Lanes past the count are zero, which is what the padding wants; the
+    // scratch has room for a whole vector past the last row.
+    Value v = e.load(x, {source, column}, count);
+    int64_t room = std::min<int64_t>(
+        e.lanes, weight.paddedK() - (columnsOfX / e.lanes * e.lanes));
+    e.store(v, packed, {e.add(offset, column)},
+            count == e.lanes ? e.lanes : room);
+  });
+}
+
+/// Element k of the row goes to offset + k * rows + lane.
+void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
+                                    Value rows) {
+  int64_t steps = family.stepsPerElement();
+  int64_t perVector = e.lanes; // packed elements a vector
+  int64_t whole = columnsOfX / (perVector * steps) * (perVector * steps);
+  Value base = e.add(offset, lane);
+  auto put = [&](Value value, Value element) {
+    memref::StoreOp::create(e.b, e.loc, value, packed,
+                            ValueRange{e.add(base, e.mul(element, rows))});
+  };
+  if (whole > 0)
+    e.loop(e.index(0), e.index(whole), perVector * steps, [&](Value k) {
+      Value v;
+      if (steps == 2) {
+        Type type = VectorType::get({2 * e.lanes}, e.b.getBF16Type());
+        Value pairs = vector::LoadOp::create(e.b, e.loc, cast<VectorType>(type),
+                                             x, ValueRange{source, k});
+        v = vector::BitCastOp::create(e.b, e.loc,
+                                      e.vectorOf(e.b.getI32Type()), pairs);
+      } else {
+        v = e.load(x, {source, k});
+      }
+      Value first = e.div(k, steps);
+      for (int64_t j = 0; j < perVector; ++j)
+        put(vector::ExtractOp::create(e.b, e.loc, v, ArrayRef<int64_t>{j}),
+            e.add(first, j));
+    });
+  // The tail and the padding, element by element.
+  for (int64_t k = whole; k < rowElements() * steps; k += steps) {
+    auto scalar = [&](int64_t column) -> Value {
+      if (column >= columnsOfX)
+        return e.constant(cast<MemRefType>(x.getType()).getElementType(), 0.0);
+      return memref::LoadOp::create(e.b, e.loc, x,
+                                    ValueRange{source, e.index(column)});
+    };
+    Value value = scalar(k);
+    if (steps == 2) {
+      Type i16 = e.b.getI16Type(), i32 = e.b.getI32Type();
+      auto bits = [&](Value v) -> Value {
+        Value half = arith::BitcastOp::create(e.b, e.loc, i16, v);
+        return arith::ExtUIOp::create(e.b, e.loc, i32, half);
+      };
+      Value high = arith::ShLIOp::create(e.b, e.loc, bits(scalar(k + 1)),
+                                         e.integer(i32, 16));
+      value = arith::OrIOp::create(e.b, e.loc, bits(value), high);
+    } else {
+      value = e.widen(value);
+    }
+    put(value, e.index(k / steps));
+  }
+}
+
+void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
+                              function_ref<Value(Value)> source) {
+  e.when(
+      e.equal(rows, e.index(1)),
+      [&] { packSingleRow(source(first), offset); },
+      [&] {
+        e.loop(e.index(0), rows, 1, [&](Value r) {
+          packInterleaved(source(e.add(first, r)), offset, r, rows);
+        });
+      });
+}
+
+/// Cuts `count` rows into the fewest blocks of at most MR rows, sizes differing
+/// by at most one.
+void MatmulEmitter::forBlocks(Value count,
+                              function_ref<void(Value, Value)> body) {
+  Value blocks = e.ceilDiv(count, e.index(maxRows()));
+  e.loop(e.index(0), blocks, 1, [&](Value block) {
+    Value start = e.div(e.mul(count, block), blocks);
+    Value end = e.div(e.mul(count, e.add(block, 1)), blocks);
+    body(start, e.sub(end, start));
+  });
+}
+
+Value MatmulEmitter::groupPanels(Value rows) {
+  Value panels = e.index(2);
+  for (int64_t r = maxRows(); r >= 1; --r) {
+    int64_t wide = widePanels(e.target, r);
+    if (wide != 2 && (r == maxRows() || widePanels(e.target, r + 1) != wide))
+      panels = e.select(e.lessEqual(rows, e.index(r)), e.index(wide), panels);
+  }
+  return panels;
+}
+
+/// One vector of the tile: row r, panel `inGroup` of the group.
+void MatmulEmitter::writeVector(Value row, Value rows, Value r, Value panel,
+                                Value inGroup) {
+  int64_t perPanel = 16 / e.lanes;
+  Value outPanel = writer.paired ? e.div(panel, 2) : panel;
+  for (int64_t v = 0; v < perPanel; ++v) {
+    Value column = e.add(e.mul(outPanel, 16), v * e.lanes);
+    auto at = [&](Value inGroupPanel) {
+      Value element = e.mul(e.add(e.mul(inGroupPanel, rows), r), 16);
+      return e.load(tile, {e.add(element, v * e.lanes)});
+    };
+    Value acc = at(inGroup);
+    Value up = writer.paired ? at(e.add(inGroup, 1)) : Value();
+    auto emit = [&](Value mask) {
+      writer.store(writer.combine(acc, up, column, mask), row, column, mask);
+    };
+    int64_t outPanels = writer.paired ? weight.panels / 2 : weight.panels;
+    if (outPanels * 16 == writer.columns) {
+      emit(Value());
+      continue;
+    }
+    Value left = e.sub(e.index(writer.columns), column);
+    e.when(
+        e.lessEqual(e.index(e.lanes), left), [&] { emit(Value()); },
+        [&] {
+          e.when(e.less(e.index(0), left), [&] { emit(e.maskOf(left)); });
+        });
+  }
+}
+
+void MatmulEmitter::writeTile(Value firstRow, Value rows, Value panel,
+                              Value panels) {
+  e.loop(e.index(0), rows, 1, [&](Value r) {
+    e.loop(e.index(0), panels, writer.paired ? 2 : 1, [&](Value inGroup) {
+      writeVector(e.add(firstRow, r), rows, r, e.add(panel, inGroup), inGroup);
+    });
+  });
+}
+
+void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
+                              const PackedWeight &weight, Value expert, Value x,
+                              Value first, Value last, Value firstPair,
+                              Value lastPair,
+                              function_ref<Value(Value)> source, Value scratch,
+                              const TileWriter &writer) {
+  TileFamily family = TileFamily::of(weight.element, e.target);
+  // Pairs are packed as they lie in x; rows of f32 take the other recipe.
+  if (!cast<MemRefType>(x.getType()).getElementType().isBF16())
+    family.recipe = Recipe::WidenFMA;
+  MatmulEmitter m{e, module, weight, family, x, writer,
+                  cast<MemRefType>(x.getType()).getDimSize(1), {}, {}, {}};
+  int64_t superblock = superblockRows(e.target, weight.paddedK());
+  int64_t packedElements = superblock * m.rowElements();
+  auto dynamic = [&](Type element) {
+    return MemRefType::get({ShapedType::kDynamic}, element);
+  };
+  m.packed = memref::ViewOp::create(
+      e.b, e.loc, dynamic(family.rowElement(e.b)), scratch, e.index(0),
+      ValueRange{e.index(packedElements)});
+  m.tile = memref::ViewOp::create(e.b, e.loc, dynamic(e.b.getF32Type()),
+                                  scratch, e.index(4 * packedElements),
+                                  ValueRange{e.index(tileElements(e.target))});
+  // Descriptors of the tile functions want dynamic sizes.
+  Value flat = memref::CollapseShapeOp::create(
+      e.b, e.loc, weight.buffer,
+      SmallVector<ReassociationIndices>{{0, 1, 2}, {3}});
+  int64_t width = weight.halfWidth ? 32 : 16;
+  Value bLines = memref::CastOp::create(
+      e.b, e.loc, MemRefType::get({ShapedType::kDynamic, width}, weight.element),
+      flat);
+  auto wide = getTileDispatch(module, e.target, family, /*wide=*/true);
+  auto pair = getTileDispatch(module, e.target, family, /*wide=*/false);
+  Value expertLine = e.mul(expert, weight.panels * weight.lines);
+  Value lines = e.index(weight.lines);
+  Value firstPanel = e.mul(firstPair, 2), lastPanel = e.mul(lastPair, 2);
+
+  auto runGroup = [&](func::FuncOp dispatch, Value base, Value count,
+                      Value panel, Value panels) {
+    m.forBlocks(count, [&](Value start, Value rows) {
+      Value line = e.add(expertLine, e.mul(panel, weight.lines));
+      Value offset = e.mul(start, m.rowElements());
+      func::CallOp::create(
+          e.b, e.loc, dispatch,
+          ValueRange{rows, m.packed, offset, bLines, line, lines, m.tile});
+      m.writeTile(e.add(base, start), rows, panel, panels);
+    });
+  };
+
+  e.loop(first, last, superblock, [&](Value base) {
+    Value count = e.min(e.sub(last, base), e.index(superblock));
+    m.forBlocks(count, [&](Value start, Value rows) {
+      m.packBlock(e.add(base, start), rows, e.mul(start, m.rowElements()),
+                  source);
+    });
+    // The group's width follows the largest block: blocks of one superblock
+    // differ by at most one row, and a group must suit all of them.
+    Value blocks = e.ceilDiv(count, e.index(m.maxRows()));
+    Value smallest = e.div(count, blocks), largest = e.ceilDiv(count, blocks);
+    Value group = m.groupPanels(largest);
+    // Where the two sizes would take different widths, take pairs.
+    group = e.select(e.equal(m.groupPanels(smallest), group), group,
+                     e.index(2));
+    Value isWide = e.less(e.index(2), group);
+    Value groups = e.div(e.sub(lastPanel, firstPanel), group);
+    Value rest = e.add(firstPanel, e.mul(groups, group));
+    e.when(isWide, [&] {
+      e.loop(e.index(0), groups, 1, [&](Value g) {
+        runGroup(wide, base, count, e.add(firstPanel, e.mul(g, group)), group);
+      });
+    });
+    Value pairsFrom = e.select(isWide, rest, firstPanel);
+    e.loop(pairsFrom, lastPanel, 2, [&](Value panel) {
+      runGroup(pair, base, count, panel, e.index(2));
+    });
+  });
+}

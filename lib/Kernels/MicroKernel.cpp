@@ -1,0 +1,255 @@
+//===- MicroKernel.cpp - Register tiles: R rows x P panels ----------------===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "MicroKernel.h"
+#include "ISA/DotPairs.h"
+
+using namespace mlir;
+using namespace moec::kernels;
+
+/// 64-byte lines ahead of use that a tile prefetches of each panel.
+static constexpr int64_t kPrefetchLines = 24;
+
+Type TileFamily::rowElement(OpBuilder &b) const {
+  return recipe == Recipe::DotPairs ? Type(b.getI32Type())
+                                    : Type(b.getF32Type());
+}
+
+TileFamily TileFamily::of(Type element, const Target &target) {
+  return {element, element.isBF16() ? target.recipe : Recipe::WidenFMA};
+}
+
+int64_t moec::kernels::widePanels(const Target &target, int64_t rows) {
+  if (target.lanes == 16)
+    return rows <= 2 ? 8 : rows <= 5 ? 4 : 2;
+  return rows == 1 ? 4 : 2;
+}
+
+/// Panels that one register tile holds; wider requests are made of several.
+static int64_t tilePanels(const Target &target, int64_t rows, int64_t wanted) {
+  if (target.lanes == 16)
+    return wanted;
+  int64_t most = rows == 1 ? 4 : rows <= 3 ? 2 : 1;
+  return std::min(wanted, most);
+}
+
+namespace {
+/// Builds one register tile.
+struct TileBuilder {
+  Emitter &e;
+  const TileFamily &family;
+  int64_t rows, panels;
+  Value a, aOffset, bLines, line, lines;
+
+  int64_t vectorsPerPanel() const { return 16 / e.lanes; }
+  int64_t vectors() const { return panels * vectorsPerPanel(); }
+  bool halfWidth() const {
+    return family.element.getIntOrFloatBitWidth() == 16;
+  }
+  int64_t steps() const {
+    return halfWidth() && family.recipe == Recipe::WidenFMA ? 2 : 1;
+  }
+
+  Value panelLine(int64_t panel, Value k) {
+    Value base = panel ? e.add(line, e.mul(lines, panel)) : line;
+    return e.add(base, k);
+  }
+
+  /// The two K steps of a line of 16-bit elements (or the one of f32), as f32
+  /// vectors, for vector v of the tile.
+  SmallVector<Value> loadSteps(int64_t v, Value k);
+  Value loadPairs(int64_t v, Value k);
+  Value broadcastRow(int64_t row, Value element);
+  SmallVector<Value> accumulate(Value k, ValueRange acc);
+  void prefetch(Value k);
+};
+} // namespace
+
+Value TileBuilder::loadPairs(int64_t v, Value k) {
+  int64_t perPanel = vectorsPerPanel(), pairLanes = 2 * e.lanes;
+  Value column = e.index(v % perPanel * pairLanes);
+  return vector::LoadOp::create(
+      e.b, e.loc, VectorType::get({pairLanes}, family.element), bLines,
+      ValueRange{panelLine(v / perPanel, k), column});
+}
+
+SmallVector<Value> TileBuilder::loadSteps(int64_t v, Value k) {
+  int64_t perPanel = vectorsPerPanel();
+  if (!halfWidth()) {
+    Value column = e.index(v % perPanel * e.lanes);
+    return {e.load(bLines, {panelLine(v / perPanel, k), column})};
+  }
+  Value pairs = loadPairs(v, k);
+  if (family.element.isBF16()) {
+    Type i32 = e.vectorOf(e.b.getI32Type());
+    Value bits = vector::BitCastOp::create(e.b, e.loc, cast<VectorType>(i32),
+                                           pairs);
+    Value even =
+        arith::ShLIOp::create(e.b, e.loc, bits, e.integer(i32, 16));
+    Value odd = arith::AndIOp::create(e.b, e.loc, bits,
+                                      e.integer(i32, 0xffff0000));
+    return {arith::BitcastOp::create(e.b, e.loc, e.vectorType(), even),
+            arith::BitcastOp::create(e.b, e.loc, e.vectorType(), odd)};
+  }
+  SmallVector<Value> parts;
+  auto split = vector::DeinterleaveOp::create(e.b, e.loc, pairs);
+  for (Value part : split->getResults())
+    parts.push_back(e.widen(part));
+  return parts;
+}
+
+Value TileBuilder::broadcastRow(int64_t row, Value element) {
+  Value scalar = memref::LoadOp::create(e.b, e.loc, a,
+                                        ValueRange{e.add(element, row)});
+  return e.broadcast(scalar);
+}
+
+void TileBuilder::prefetch(Value k) {
+  for (int64_t panel = 0; panel < panels; ++panel)
+    memref::PrefetchOp::create(
+        e.b, e.loc, bLines,
+        ValueRange{e.add(panelLine(panel, k), kPrefetchLines), e.index(0)},
+        /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+}
+
+SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
+  SmallVector<Value> acc(carried);
+  int64_t n = vectors();
+  prefetch(k);
+  if (family.recipe == Recipe::DotPairs) {
+    SmallVector<Value> weights;
+    for (int64_t v = 0; v < n; ++v)
+      weights.push_back(loadPairs(v, k));
+    Value element = e.add(aOffset, e.mul(k, rows));
+    for (int64_t r = 0; r < rows; ++r) {
+      Value row = broadcastRow(r, element);
+      for (int64_t v = 0; v < n; ++v)
+        acc[r * n + v] = emitDotPairs(e, acc[r * n + v], row, weights[v]);
+    }
+    return acc;
+  }
+  SmallVector<SmallVector<Value>> weights;
+  for (int64_t v = 0; v < n; ++v)
+    weights.push_back(loadSteps(v, k));
+  for (int64_t s = 0; s < steps(); ++s) {
+    Value element =
+        e.add(aOffset, e.add(e.mul(k, rows * steps()), s * rows));
+    for (int64_t r = 0; r < rows; ++r) {
+      Value row = broadcastRow(r, element);
+      for (int64_t v = 0; v < n; ++v)
+        acc[r * n + v] = e.fma(row, weights[v][s], acc[r * n + v]);
+    }
+  }
+  return acc;
+}
+
+/// A private function with the given name, its body opened in `e`.
+static func::FuncOp beginFunction(OpBuilder &b, ModuleOp module, StringRef name,
+                                  ArrayRef<Type> arguments) {
+  b.setInsertionPointToEnd(module.getBody());
+  auto function = func::FuncOp::create(
+      b, module.getLoc(), name, FunctionType::get(b.getContext(), arguments, {}));
+  function.setPrivate();
+  b.setInsertionPointToStart(function.addEntryBlock());
+  return function;
+}
+
+static std::string familyName(const TileFamily &family) {
+  if (family.element.isF32())
+    return "f32";
+  std::string name = family.element.isBF16() ? "bf16" : "f16";
+  return name + (family.recipe == Recipe::DotPairs ? "_dot" : "_widen");
+}
+
+/// Types of (A, aOffset, B, line, lines, C, cOffset).
+static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
+  int64_t width = family.element.getIntOrFloatBitWidth() == 16 ? 32 : 16;
+  Type index = b.getIndexType();
+  auto dynamic = ShapedType::kDynamic;
+  return {MemRefType::get({dynamic}, family.rowElement(b)),
+          index,
+          MemRefType::get({dynamic, width}, family.element),
+          index,
+          index,
+          MemRefType::get({dynamic}, b.getF32Type()),
+          index};
+}
+
+static func::FuncOp getTile(ModuleOp module, const Target &target,
+                            const TileFamily &family, int64_t rows,
+                            int64_t panels) {
+  std::string name = "tile_" + familyName(family) + "_" + std::to_string(rows) +
+                     "x" + std::to_string(panels * 16);
+  if (auto known = module.lookupSymbol<func::FuncOp>(name))
+    return known;
+  OpBuilder b(module.getContext());
+  auto function = beginFunction(b, module, name, tileArguments(b, family));
+  function->setAttr("lm.tile", b.getDenseI64ArrayAttr({rows, panels}));
+  Emitter e(b, function.getLoc(), target);
+  auto args = function.getArguments();
+  TileBuilder tile{e, family, rows, panels, args[0], args[1],
+                   args[2], args[3], args[4]};
+  SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
+  SmallVector<Value> acc =
+      e.loop(e.index(0), args[4], 1, init, [&](Value k, ValueRange carried) {
+        return tile.accumulate(k, carried);
+      });
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t v = 0; v < tile.vectors(); ++v) {
+      int64_t perPanel = tile.vectorsPerPanel();
+      int64_t offset =
+          (v / perPanel * rows + r) * 16 + v % perPanel * e.lanes;
+      e.store(acc[r * tile.vectors() + v], args[5],
+              {e.add(args[6], offset)});
+    }
+  func::ReturnOp::create(b, e.loc);
+  return function;
+}
+
+/// Calls the tiles that make up `panels` panels of `rows` rows.
+static void callTiles(Emitter &e, ModuleOp module, const TileFamily &family,
+                      int64_t rows, int64_t panels, ValueRange args) {
+  int64_t each = tilePanels(e.target, rows, panels);
+  func::FuncOp tile = getTile(module, e.target, family, rows, each);
+  for (int64_t p = 0; p < panels; p += each) {
+    SmallVector<Value> operands(args);
+    operands[3] = p ? e.add(args[3], e.mul(args[4], p)) : args[3];
+    operands.push_back(e.index(p * rows * 16));
+    func::CallOp::create(e.b, e.loc, tile, operands);
+  }
+}
+
+func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
+                                           const Target &target,
+                                           const TileFamily &family,
+                                           bool wide) {
+  std::string name =
+      std::string(wide ? "tiles_wide_" : "tiles_pair_") + familyName(family);
+  if (auto known = module.lookupSymbol<func::FuncOp>(name))
+    return known;
+  OpBuilder b(module.getContext());
+  SmallVector<Type> arguments = tileArguments(b, family);
+  arguments.pop_back();
+  arguments.insert(arguments.begin(), b.getIndexType());
+  auto function = beginFunction(b, module, name, arguments);
+  Emitter e(b, function.getLoc(), target);
+  SmallVector<int64_t> cases;
+  for (int64_t r = 1; r <= target.maxTileRows(); ++r)
+    cases.push_back(r);
+  auto sw = scf::IndexSwitchOp::create(b, e.loc, TypeRange(),
+                                       function.getArgument(0), cases,
+                                       cases.size());
+  func::ReturnOp::create(b, e.loc);
+  for (auto [i, rows] : llvm::enumerate(cases)) {
+    b.setInsertionPointToStart(&sw.getCaseRegions()[i].emplaceBlock());
+    callTiles(e, module, family, rows, wide ? widePanels(target, rows) : 2,
+              function.getArguments().drop_front());
+    scf::YieldOp::create(b, e.loc);
+  }
+  b.setInsertionPointToStart(&sw.getDefaultRegion().emplaceBlock());
+  scf::YieldOp::create(b, e.loc);
+  return function;
+}

@@ -1,0 +1,39 @@
+//===- MicroKernel.h - Register tiles: R rows x P panels --------*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_KERNELS_MICROKERNEL_H
+#define MOE_LIB_KERNELS_MICROKERNEL_H
+
+#include "Emitter.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace moec::kernels {
+
+/// A family of register tiles that share an accumulation recipe.
+struct TileFamily {
+  mlir::Type element; // of the weight in memory
+  Recipe recipe;      // WidenFMA for f32 weights
+
+  /// Element type of packed rows: f32, or i32 for pairs of bf16.
+  mlir::Type rowElement(mlir::OpBuilder &b) const;
+  /// K steps in one element of a packed row.
+  int64_t stepsPerElement() const { return recipe == Recipe::DotPairs ? 2 : 1; }
+  static TileFamily of(mlir::Type element, const Target &target);
+};
+
+/// Panels that a tile of `rows` rows takes at once, where there are enough.
+int64_t widePanels(const Target &target, int64_t rows);
+
+/// The function `(rows, A, aOffset, B, line, lines, C)` that computes `rows`
+/// rows (1..MR) times widePanels(rows) panels (`wide`) or two panels, and
+/// stores the tile as C[panel][row][16]. Made on first use, with the tiles
+/// that it calls.
+mlir::func::FuncOp getTileDispatch(mlir::ModuleOp module, const Target &target,
+                                   const TileFamily &family, bool wide);
+
+} // namespace moec::kernels
+
+#endif // MOE_LIB_KERNELS_MICROKERNEL_H

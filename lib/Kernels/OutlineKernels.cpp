@@ -1,0 +1,146 @@
+//===- OutlineKernels.cpp - Each op becomes a parallel call of a kernel ---===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Kernels/Passes.h"
+
+#include "OpKernels.h"
+#include "dialects/MoE/Transforms/BufferContext.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+namespace moec::kernels {
+#define GEN_PASS_DEF_OUTLINEKERNELS
+#include "lib/Kernels/Passes.h.inc"
+} // namespace moec::kernels
+
+using namespace mlir;
+using namespace moec::kernels;
+
+/// True for ops that become kernels.
+static bool isKernelOp(Operation *op) {
+  if (auto twoForms = dyn_cast<lm::TwoFormsOpInterface>(op))
+    return op->getNumResults() == 0;
+  return isa<lm::AppendOp, mlir::moe::RecordOp>(op);
+}
+
+int64_t moec::kernels::getScratchBytes(ModuleOp module) {
+  Target target = Target::of(module);
+  int64_t most = 0;
+  module.walk([&](Operation *op) {
+    if (isKernelOp(op))
+      most = std::max(most, getScratchBytes(op, target));
+  });
+  return llvm::alignTo(most, 64);
+}
+
+namespace {
+struct OutlineKernelsPass
+    : moec::kernels::impl::OutlineKernelsBase<OutlineKernelsPass> {
+  void runOnOperation() override;
+
+private:
+  func::FuncOp getKernel(Operation *op);
+  LogicalResult outline(Operation *op, Value scratch, Value slots);
+
+  /// Kernels by what makes two ops equal: name, attributes, operand types.
+  llvm::StringMap<func::FuncOp> kernels;
+  int64_t scratchBytes = 0;
+};
+} // namespace
+
+static std::string describe(Operation *op) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << op->getName() << op->getAttrDictionary() << '(';
+  llvm::interleaveComma(op->getOperandTypes(), os);
+  os << ')';
+  for (Region &region : op->getRegions())
+    for (Block &block : region)
+      for (Operation &inner : block)
+        inner.print(os, OpPrintingFlags().printGenericOpForm().useLocalScope());
+  return text;
+}
+
+func::FuncOp OutlineKernelsPass::getKernel(Operation *op) {
+  auto [it, isNew] = kernels.try_emplace(describe(op));
+  if (!isNew)
+    return it->second;
+  OpBuilder builder(&getContext());
+  builder.setInsertionPointToEnd(getOperation().getBody());
+  Type index = builder.getIndexType();
+  SmallVector<Type> types(op->getOperandTypes());
+  types.append({index, index,
+                MemRefType::get({ShapedType::kDynamic}, builder.getI8Type())});
+  std::string name = ("kernel_" + op->getName().stripDialect() + "_" +
+                      llvm::Twine(kernels.size() - 1)).str();
+  auto function = func::FuncOp::create(builder, op->getLoc(), name,
+                                       builder.getFunctionType(types, {}));
+  function.setPrivate();
+  function->setAttr("lm.kernel", builder.getUnitAttr());
+  Block *block = function.addEntryBlock();
+  builder.setInsertionPointToStart(block);
+  IRMapping mapping;
+  mapping.map(op->getOperands(),
+              block->getArguments().take_front(op->getNumOperands()));
+  builder.clone(*op, mapping);
+  func::ReturnOp::create(builder, op->getLoc());
+  return it->second = function;
+}
+
+LogicalResult OutlineKernelsPass::outline(Operation *op, Value scratch,
+                                          Value slots) {
+  std::string reason;
+  if (!hasKernel(op, reason))
+    return op->emitOpError("cannot be compiled for this target: ") << reason;
+  func::FuncOp kernel = getKernel(op);
+  OpBuilder builder(op);
+  Location loc = op->getLoc();
+  auto forall = scf::ForallOp::create(
+      builder, loc, ArrayRef<OpFoldResult>{slots}, ValueRange(), std::nullopt,
+      [&](OpBuilder &b, Location, ValueRange ivs) {
+        Value each = arith::ConstantIndexOp::create(b, loc, scratchBytes);
+        Value offset = arith::MulIOp::create(b, loc, ivs[0], each);
+        Value mine = memref::ViewOp::create(
+            b, loc, cast<MemRefType>(scratch.getType()), scratch, offset,
+            ValueRange{each});
+        SmallVector<Value> operands(op->getOperands());
+        operands.append({ivs[0], slots, mine});
+        func::CallOp::create(b, loc, kernel, operands);
+        scf::InParallelOp::create(b, loc);
+      });
+  (void)forall;
+  op->erase();
+  return success();
+}
+
+void OutlineKernelsPass::runOnOperation() {
+  ModuleOp module = getOperation();
+  auto arena = module->getAttrOfType<DictionaryAttr>(mlir::moe::kArenaAttr);
+  if (!arena) {
+    module.emitError("expected lm.arena: run moe-plan-arena first");
+    return signalPassFailure();
+  }
+  scratchBytes = arena.getAs<IntegerAttr>("per_thread").getInt();
+  SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
+  for (func::FuncOp function : functions) {
+    if (function.isExternal())
+      continue;
+    Block &block = function.getBody().front();
+    Value slots = block.getArguments().back();
+    Value scratch;
+    for (auto view : block.getOps<memref::ViewOp>())
+      if (view->hasAttr(mlir::moe::kScratchAttr))
+        scratch = view;
+    if (!scratch)
+      scratch = block.getArgument(block.getNumArguments() -
+                                  mlir::moe::BufferContext::kArguments + 3);
+    for (Operation &op : llvm::make_early_inc_range(block))
+      if (isKernelOp(&op) && failed(outline(&op, scratch, slots)))
+        return signalPassFailure();
+  }
+}

@@ -1,0 +1,48 @@
+//===- Target.cpp - What kernels need to know of a machine ----------------===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Kernels/Target.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace moec::kernels;
+
+static constexpr llvm::StringLiteral kTargetAttr = "lm.target";
+
+Target Target::of(ModuleOp module) {
+  Target target;
+  auto attr = module->getAttrOfType<DictionaryAttr>(kTargetAttr);
+  if (!attr)
+    return target;
+  if (auto lanes = attr.getAs<IntegerAttr>("lanes"))
+    target.lanes = lanes.getInt();
+  if (auto registers = attr.getAs<IntegerAttr>("registers"))
+    target.registers = registers.getInt();
+  if (auto budget = attr.getAs<IntegerAttr>("row_budget"))
+    target.rowBudget = budget.getInt();
+  target.recipe = attr.contains("dot_pairs") ? Recipe::DotPairs
+                                             : Recipe::WidenFMA;
+  target.emulate = attr.contains("emulate");
+  return target;
+}
+
+void Target::setOn(ModuleOp module) const {
+  Builder builder(module.getContext());
+  NamedAttrList attrs;
+  attrs.append("lanes", builder.getI64IntegerAttr(lanes));
+  attrs.append("registers", builder.getI64IntegerAttr(registers));
+  attrs.append("row_budget", builder.getI64IntegerAttr(rowBudget));
+  if (recipe == Recipe::DotPairs)
+    attrs.append("dot_pairs", builder.getUnitAttr());
+  if (emulate)
+    attrs.append("emulate", builder.getUnitAttr());
+  module->setAttr(kTargetAttr, attrs.getDictionary(module.getContext()));
+}
+
+std::string Target::recipeName() const {
+  return recipe == Recipe::DotPairs ? "bf16-dot-pairs" : "widen-f32-fma";
+}

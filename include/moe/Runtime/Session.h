@@ -65,6 +65,9 @@ public:
                     std::vector<float> *lastLogits,
                     const LogitsSink *sink = nullptr);
 
+  /// Whether feed() would take `tokens`; its errors otherwise.
+  Result<void> check(std::span<const int32_t> tokens) const;
+
   /// Starts a new sequence in the same memory.
   void reset();
 
@@ -79,7 +82,6 @@ public:
 
 private:
   Session() = default;
-  Result<void> check(std::span<const int32_t> tokens) const;
   void call(std::span<const int32_t> tokens, Phase phase,
             std::span<float> logits, int64_t rows);
 

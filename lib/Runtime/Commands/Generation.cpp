@@ -85,7 +85,8 @@ Result<Session> openSession(const CommandContext &context,
   return session;
 }
 
-Result<GenerationSetup> setUpGeneration(const CommandContext &context) {
+Result<GenerationSetup> setUpGeneration(const CommandContext &context,
+                                        std::span<const int32_t> prompt) {
   const CommandOptions &options = context.options;
   SamplerOptions sampler = options.sampler;
   if (options.greedy)
@@ -95,6 +96,8 @@ Result<GenerationSetup> setUpGeneration(const CommandContext &context) {
   Result<Session> session = openSession(context, trace);
   if (!session)
     return passOn(session);
+  if (Result<void> fits = session->check(prompt); !fits)
+    return passOn(fits);
   if (!options.noPerf) {
     std::cerr << "context " << session->context();
     if (options.session.context == 0)

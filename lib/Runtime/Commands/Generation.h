@@ -40,13 +40,14 @@ Result<GenerationReport> generate(Session &session, Sampler &sampler,
                                   const TokenSink &sink);
 
 /// Session, trace and sampler as the options want them, with what a user
-/// should know said on stderr.
+/// should know said on stderr. Error: a prompt that the session cannot take.
 struct GenerationSetup {
   Session session;
   Sampler sampler;
   std::unique_ptr<RoutingTrace> trace;
 };
-Result<GenerationSetup> setUpGeneration(const CommandContext &context);
+Result<GenerationSetup> setUpGeneration(const CommandContext &context,
+                                        std::span<const int32_t> prompt);
 
 /// Writes the trace where one was asked for, and speed to stderr.
 Result<int> finishGeneration(const CommandContext &context,

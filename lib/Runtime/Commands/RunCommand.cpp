@@ -57,7 +57,7 @@ Result<int> runCommand(const CommandContext &context) {
       return passOn(stops);
     limits.stops = std::move(*stops);
   }
-  Result<GenerationSetup> setup = setUpGeneration(context);
+  Result<GenerationSetup> setup = setUpGeneration(context, *prompt);
   if (!setup)
     return passOn(setup);
 

@@ -10,8 +10,10 @@
 
 #include "moe/Runtime/CompiledABI.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 static uint64_t mix(uint64_t x) {
   x ^= x >> 33;
@@ -27,6 +29,13 @@ static void require(bool condition) {
     std::abort();
 }
 
+/// Lets a test interrupt a generation that would be over at once.
+static void sleepWhenAsked() {
+  if (const char *milliseconds = std::getenv("TOY_MODEL_SLEEP_MS"))
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(std::atoi(milliseconds)));
+}
+
 static constexpr int64_t kTopK[] = {2, 3};
 
 extern "C" void
@@ -36,6 +45,7 @@ _mlir_ciface_moe_step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
                       const MoeMemRef1 *routeWeights, int64_t position,
                       int64_t context, int64_t capacity, int64_t rows,
                       int64_t threads) {
+  sleepWhenAsked();
   int64_t count = tokens->size;
   require(count <= capacity && capacity % 16 == 0 && rows <= count);
   require(position + count <= context && context % 64 == 0);

@@ -1,0 +1,157 @@
+//===- PayloadReaderTest.cpp - Payloads, right and wrong ------------------===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ToyPayload.h"
+#include "moe/Runtime/Payload.h"
+#include "moe/Runtime/PayloadReader.h"
+
+#include <cstring>
+#include <gtest/gtest.h>
+
+namespace moe::runtime {
+namespace {
+
+using nlohmann::json;
+using namespace test;
+
+/// A copy on the heap of exactly the right size, so that AddressSanitizer sees
+/// every read past the end.
+Result<Payload> parse(const std::string &text) {
+  static std::vector<char> copy;
+  copy.assign(text.begin(), text.end());
+  copy.shrink_to_fit();
+  return parsePayload(std::as_bytes(std::span(copy)));
+}
+
+std::string errorOf(const std::string &text) {
+  Result<Payload> payload = parse(text);
+  if (payload)
+    return "accepted";
+  EXPECT_EQ(payload.error().message.find('\n'), std::string::npos);
+  return payload.error().message;
+}
+
+TEST(PayloadReader, ReadsEveryField) {
+  Result<Payload> payload = parse(toyPayload({{"tokenizer.json", "{}"}}));
+  ASSERT_TRUE(payload) << payload.error().message;
+  EXPECT_EQ(payload->model.name, "toy");
+  EXPECT_EQ(payload->model.parametersActive, 4321);
+  EXPECT_EQ(payload->target.features, std::vector<std::string>{"avx512f"});
+  EXPECT_EQ(payload->step.chunk, 48);
+  ASSERT_EQ(payload->step.records.size(), 2u);
+  EXPECT_EQ(payload->step.records[1].layer, 3);
+  EXPECT_EQ(payload->step.records[1].topK, 3);
+  EXPECT_EQ(payload->text("weights"), "8 bytes.");
+  EXPECT_EQ(payload->text("tokenizer.json"), "{}");
+  EXPECT_FALSE(payload->has("tokenizer.model"));
+  EXPECT_TRUE(verifySections(*payload));
+  EXPECT_EQ(kvBytes(payload->step, 65).value(), 128 * 8);
+  EXPECT_EQ(arenaBytes(payload->step, 17, 2).value(), 32 * 256 + 4096 + 128);
+}
+
+TEST(PayloadReader, RefusesEveryCutPayload) {
+  std::string whole = toyPayload();
+  for (size_t size = 0; size < whole.size(); ++size)
+    EXPECT_NE(errorOf(whole.substr(0, size)), "accepted") << size;
+  EXPECT_NE(errorOf(whole.substr(0, 4100)).find("4100 of 4104 bytes"),
+            std::string::npos);
+}
+
+TEST(PayloadReader, RefusesEveryChangedHeaderByte) {
+  std::string whole = toyPayload();
+  uint64_t headerBytes;
+  std::memcpy(&headerBytes, whole.data() + 8, 8);
+  for (size_t at = 0; at < 64 + headerBytes; ++at) {
+    if (at >= 40 && at < 64)
+      continue; // Reserved.
+    std::string changed = whole;
+    changed[at] ^= 0x40;
+    EXPECT_NE(errorOf(changed), "accepted") << at;
+  }
+}
+
+TEST(PayloadReader, VerifyFindsAChangedSection) {
+  std::string changed = toyPayload();
+  changed.back() ^= 1;
+  Result<Payload> payload = parse(changed);
+  ASSERT_TRUE(payload);
+  Result<void> verified = verifySections(*payload);
+  ASSERT_FALSE(verified);
+  EXPECT_NE(verified.error().message.find("section weights is damaged"),
+            std::string::npos);
+}
+
+struct BadField {
+  const char *pointer, *value, *message;
+};
+
+TEST(PayloadReader, NamesTheWrongField) {
+  const BadField cases[] = {
+      {"/format", "2", "format: 2 is out of range, expected 1 to 1"},
+      {"/model", "[]", "model: expected an object"},
+      {"/model/name", "7", "model.name: expected a string, found number"},
+      {"/model/vocab", "0", "model.vocab: 0 is out of range"},
+      {"/model/vocab", "-1", "model.vocab: -1 is out of range"},
+      {"/model/vocab", "18446744073709551615", "model.vocab: 1844"},
+      {"/model/vocab", "1e3", "model.vocab: expected an integer"},
+      {"/model/moe_layers", "5", "model.moe_layers: 5 is out of range"},
+      {"/model/exempt", "[1]", "model.exempt: expected strings"},
+      {"/target/features", "null", "target.features: expected an array"},
+      {"/step/chunk", "0", "step.chunk: 0 is out of range"},
+      {"/step/kv_block", "0", "step.kv_block: 0 is out of range"},
+      {"/step/kv_bytes_per_position", "1000000000000",
+       "step.kv_bytes_per_position"},
+      {"/step/records/0/layer", "4", "step.records[0].layer: 4 is out of"},
+      {"/step/records/0/top_k", "0", "step.records[0].top_k: 0 is out of"},
+      {"/step/records", "[1]", "step.records[0]: expected an object"},
+      {"/sections", "{}", "sections.weights: missing"},
+      {"/sections", R"({"weights": {}})", "sections.weights.offset: missing"},
+      {"/sections", R"({"weights": {"offset": 1, "bytes": 1,
+                                    "hash": "0123456789abcdef"}})",
+       "sections.weights.offset: 1 is not a multiple of 4096"},
+      {"/sections", R"({"weights": {"offset": 4096, "bytes": 1,
+                                    "hash": "0123456789abcdef"}})",
+       "sections.weights.bytes: the section ends behind"},
+      {"/sections", R"({"weights": {"offset": 0,
+                                    "bytes": 9223372036854775807,
+                                    "hash": "0123456789abcdef"}})",
+       "sections.weights.bytes: the section ends behind"},
+      {"/sections", R"({"weights": {"offset": 0, "bytes": 1, "hash": "xyz"}})",
+       "sections.weights.hash: expected 16 hexadecimal digits"},
+  };
+  for (const BadField &bad : cases) {
+    json header = toyHeader();
+    header[json::json_pointer(bad.pointer)] = json::parse(bad.value);
+    std::string error = errorOf(makePayload(header, {{"weights", "8 bytes."}}));
+    EXPECT_NE(error.find(bad.message), std::string::npos)
+        << bad.pointer << ": " << error;
+  }
+}
+
+TEST(PayloadReader, NamesTheMissingField) {
+  json header = toyHeader();
+  for (const char *part : {"model", "target", "step"})
+    for (const auto &[name, value] : header[part].items()) {
+      json changed = header;
+      changed[part].erase(name);
+      std::string error =
+          errorOf(makePayload(changed, {{"weights", "8 bytes."}}));
+      EXPECT_NE(error.find(std::string(part) + "." + name), std::string::npos)
+          << error;
+    }
+}
+
+TEST(PayloadReader, RefusesWhatIsNoJsonObject) {
+  EXPECT_NE(errorOf(frameHeader("{", "")).find("not valid JSON"),
+            std::string::npos);
+  EXPECT_NE(errorOf(frameHeader("[1]", "")).find("expected a JSON object"),
+            std::string::npos);
+  EXPECT_NE(errorOf(frameHeader(std::string(100000, '['), "")).find("JSON"),
+            std::string::npos);
+}
+
+} // namespace
+} // namespace moe::runtime

@@ -62,6 +62,16 @@ MappedFile::~MappedFile() {
     munmap(const_cast<std::byte *>(data), size);
 }
 
+/// Generated code loads whole cache lines of weights.
+static Result<Payload> parseMapped(Bytes bytes) {
+  Result<Payload> payload = parsePayload(bytes);
+  if (payload &&
+      reinterpret_cast<uintptr_t>(bytes.data()) % kPayloadAlignment != 0)
+    return fail("the payload does not start at a multiple of ",
+                kPayloadAlignment, " in its file");
+  return payload;
+}
+
 Result<PayloadFile> openPayloadFile(const std::string &path) {
   Result<MappedFile> file = MappedFile::open(path);
   if (!file)
@@ -74,7 +84,7 @@ Result<PayloadFile> openPayloadFile(const std::string &path) {
       return failIn(path, section);
     bytes = *section;
   }
-  Result<Payload> payload = parsePayload(bytes);
+  Result<Payload> payload = parseMapped(bytes);
   if (!payload)
     return failIn(path, payload);
   return PayloadFile{std::move(*file), path, std::move(*payload)};
@@ -144,7 +154,7 @@ Result<PayloadFile> openOwnPayload(const char *argv0) {
       why = path + ": " + section.error().message;
       continue;
     }
-    Result<Payload> payload = parsePayload(*section);
+    Result<Payload> payload = parseMapped(*section);
     if (!payload)
       return failIn(path == candidates[0] ? "this executable" : path, payload);
     return PayloadFile{std::move(*file), path, std::move(*payload)};

@@ -135,6 +135,9 @@ static StepInfo readStep(JsonFields &fields, int64_t layers) {
                             record.integer("top_k", 1, 4096)});
     if (record.error())
       fields.reject("records", record.error()->message);
+    // Strictly ascending: each names a tensor of the trace.
+    if (i > 0 && step.records[i].layer <= step.records[i - 1].layer)
+      fields.reject("records", "expected ascending layers");
   }
   return step;
 }

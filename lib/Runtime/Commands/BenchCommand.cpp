@@ -4,6 +4,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../WeightsPopulation.h"
 #include "Commands.h"
 #include "Interrupt.h"
 #include "Output.h"
@@ -160,6 +161,7 @@ Result<int> benchCommand(const CommandContext &context) {
   if (markdown)
     if (Result<bool> open = writeOut(markdownHead()); !open || !*open)
       return open ? Result<int>(0) : passOn(open);
+  context.population->wait();
   for (const BenchTest &test : tests) {
     Result<BenchResult> result = measure(context, test);
     if (!result)

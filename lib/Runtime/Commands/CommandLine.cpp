@@ -7,10 +7,12 @@
 #include "moe/Runtime/CommandLine.h"
 
 #include "../HostThreads.h"
+#include "../WeightsPopulation.h"
 #include "Commands.h"
 #include "FlagCheck.h"
 #include "Interrupt.h"
 #include "Output.h"
+#include "moe/Runtime/Payload.h"
 
 #include <CLI/CLI.hpp>
 
@@ -139,6 +141,13 @@ private:
   CommandOptions &options;
 };
 
+struct Command {
+  CLI::App *app;
+  CommandFunction function;
+  /// Whether it calls the step function.
+  bool evaluates;
+};
+
 /// All commands, their flags bound to one options struct.
 class CommandTable {
 public:
@@ -162,9 +171,11 @@ public:
     logits.logitsFile();
     logits.context();
     logits.evaluation();
-    add("tokenize", "print token ids", tokenizeCommand).prompt();
+    add("tokenize", "print token ids", tokenizeCommand, /*evaluates=*/false)
+        .prompt();
     add("bench", "measure speed", benchCommand).bench();
-    CommandFlags info = add("info", "print the model card", infoCommand);
+    CommandFlags info = 
+        add("info", "print the model card", infoCommand, /*evaluates=*/false);
     info.json();
     info.context();
   }
@@ -181,23 +192,19 @@ public:
       all.push_back(name);
     return all;
   }
-  CommandFunction function(const std::string &name) const {
-    return commands.at(name).function;
+  const Command &command(const std::string &name) const {
+    return commands.at(name);
   }
 
 private:
   CommandFlags add(const char *name, const char *about,
-                   CommandFunction function) {
+                   CommandFunction function, bool evaluates = true) {
     CLI::App *command = app.add_subcommand(name, about);
-    commands[name] = {command, function};
+    commands[name] = {command, function, evaluates};
     return CommandFlags(*command, options);
   }
 
   CommandOptions &options;
-  struct Command {
-    CLI::App *app;
-    CommandFunction function;
-  };
   std::map<std::string, Command> commands;
 };
 } // namespace
@@ -261,7 +268,7 @@ static std::optional<int> parse(CommandTable &table,
   return std::nullopt;
 }
 
-static Result<int> execute(CommandFunction function,
+static Result<int> execute(const Command &command,
                            const CommandOptions &options, const char *argv0,
                            StepFunction step) {
   Result<PayloadFile> model = options.weights.empty()
@@ -276,7 +283,12 @@ static Result<int> execute(CommandFunction function,
       std::cerr << "all " << model->payload.sections.size()
                 << " sections match their hashes" << std::endl;
   }
-  return function({options, *model, step});
+  if (!command.evaluates)
+    return command.function({options, *model, step});
+  const Payload &payload = model->payload;
+  WeightsPopulation population(
+      payload.sections.find(kWeightsSection)->second.bytes, options.noPerf);
+  return command.function({options, *model, step, &population});
 }
 
 int runCommandLine(int argc, char **argv, StepFunction step) {
@@ -291,7 +303,7 @@ int runCommandLine(int argc, char **argv, StepFunction step) {
     return *status;
   if (options.session.threads == 0)
     options.session.threads = defaultThreads();
-  Result<int> status = execute(table.function(name), options,
+  Result<int> status = execute(table.command(name), options,
                                argc > 0 ? argv[0] : nullptr, step);
   return status ? *status : report(status.error(), kErrorStatus);
 }

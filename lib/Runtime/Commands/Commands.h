@@ -18,6 +18,8 @@
 
 namespace moe::runtime {
 
+class WeightsPopulation;
+
 struct CommandOptions {
   // All commands.
   std::string weights;
@@ -57,6 +59,8 @@ struct CommandContext {
   const CommandOptions &options;
   const PayloadFile &model;
   StepFunction step;
+  /// Null for commands that do not evaluate the model.
+  WeightsPopulation *population = nullptr;
 
   const Payload &payload() const { return model.payload; }
 };

@@ -106,6 +106,7 @@ TEST(PayloadReader, NamesTheWrongField) {
        "step.kv_bytes_per_position"},
       {"/step/records/0/layer", "4", "step.records[0].layer: 4 is out of"},
       {"/step/records/0/top_k", "0", "step.records[0].top_k: 0 is out of"},
+      {"/step/records/1/layer", "1", "step.records: expected ascending"},
       {"/step/records", "[1]", "step.records[0]: expected an object"},
       {"/sections", "{}", "sections.weights: missing"},
       {"/sections", R"({"weights": {}})", "sections.weights.offset: missing"},

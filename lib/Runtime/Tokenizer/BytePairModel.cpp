@@ -21,7 +21,10 @@ static uint64_t pairKey(int32_t left, int32_t right) {
 }
 
 Result<void> BytePairModel::readVocabulary(JsonFields &fields) {
-  for (const auto &[token, id] : fields.object("vocab").items()) {
+  const json &vocab = fields.object("vocab");
+  vocabulary.reserve(vocab.size());
+  tokens.reserve(vocab.size());
+  for (const auto &[token, id] : vocab.items()) {
     if (!id.is_number_integer() || id.get<int64_t>() < 0 ||
         id.get<int64_t>() > INT32_MAX)
       return fail("model.vocab: the id of '", token, "' is ", id.dump(),

@@ -104,9 +104,8 @@ static Value emitGELUTanh(Emitter &e, Value x) {
   return e.mulf(x, emitSigmoid(e, e.mulf(inner, number(1.5957691216057308))));
 }
 
-/// x * Phi(x), Phi by Abramowitz and Stegun 7.1.26 would lose digits; this is
-/// the series W. J. Cody's erfc uses in spirit: exp(-x^2/2) times a rational,
-/// as Numerical Recipes' erfc Chebyshev fit (relative error 1.2e-7).
+/// x * Phi(x), with erfc by the Chebyshev fit of Numerical Recipes (1992),
+/// section 6.2: relative error 1.2e-7 everywhere.
 static Value emitGELU(Emitter &e, Value x) {
   auto number = [&](double v) { return e.constant(x.getType(), v); };
   Value z = math::AbsFOp::create(e.b, e.loc,
@@ -183,4 +182,11 @@ std::pair<Value, Value> moec::kernels::emitSinCos(Emitter &e, Value x) {
   s = e.select(bit(bits, 2), negated(s), s);
   c = e.select(bit(next, 2), negated(c), c);
   return {s, c};
+}
+
+Value moec::kernels::emitClip(Emitter &e, Value v, double limit) {
+  Value most = e.constant(v.getType(), limit);
+  Value least = e.constant(v.getType(), -limit);
+  v = e.select(compare(e, arith::CmpFPredicate::OGT, v, most), most, v);
+  return e.select(compare(e, arith::CmpFPredicate::OLT, v, least), least, v);
 }

@@ -20,6 +20,8 @@ mlir::Value emitLog(Emitter &e, mlir::Value x);
 /// An activation function of the lm dialect.
 mlir::Value emitActivation(Emitter &e, mlir::lm::Activation function,
                            mlir::Value x);
+/// x bounded to [-limit, limit]; NaN stays NaN.
+mlir::Value emitClip(Emitter &e, mlir::Value x, double limit);
 /// Sine and cosine of f64 lanes, |x| below 2^30, absolute error below 2^-50.
 std::pair<mlir::Value, mlir::Value> emitSinCos(Emitter &e, mlir::Value x);
 

@@ -63,16 +63,6 @@ static DenseShare shareDense(Emitter &e, const PackedWeight &weight, Value rows,
 
 static Value identity(Value row) { return row; }
 
-static Value clip(Emitter &e, Value v, double limit) {
-  Value most = e.splat(limit), least = e.splat(-limit);
-  Value above = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, v,
-                                      most);
-  v = e.select(above, most, v);
-  Value below = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLT, v,
-                                      least);
-  return e.select(below, least, v);
-}
-
 void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
   PackedWeight weight = PackedWeight::of(op.getWeight());
   Value out = op.getOuts().front();
@@ -81,7 +71,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
     if (op.getBias())
       acc = e.addf(acc, loadColumns(e, op.getBias(), {column}, mask));
     if (op.getClip())
-      acc = clip(e, acc, op.getClip()->convertToDouble());
+      acc = emitClip(e, acc, op.getClip()->convertToDouble());
     return acc;
   };
   auto store = [&](Value v, Value row, Value column, Value mask) {

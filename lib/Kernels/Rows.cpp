@@ -76,6 +76,8 @@ void moec::kernels::emitKernel(Emitter &e, lm::RMSNormOp op, const Slot &slot) {
         Value at = e.add(start, column);
         Value v = e.mulf(e.load(x, {row, at}, count), scale);
         v = e.mulf(v, e.load(weight, {column}, count));
+        if (op.getClip())
+          v = emitClip(e, v, op.getClip()->convertToDouble());
         e.store(v, out, {row, at}, count);
       });
     });

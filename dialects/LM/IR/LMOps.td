@@ -145,7 +145,7 @@ def LM_RMSNormOp : LM_BufferizableOp<"rms_norm"> {
     `result = x * rsqrt(mean(x^2) + eps) * weight` over each of `groups` equal
     parts of a row (Zhang and Sennrich 2019, equation 4). With groups > 1 the
     weight has D/groups elements and serves every group: the per-head norm of
-    queries and keys.
+    queries and keys. `clip` bounds the result to [-clip, clip] (clip_qkv).
 
     ```mlir
     %y = lm.rms_norm %x, %w {eps = 1.0e-05 : f64} : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>
@@ -158,6 +158,7 @@ def LM_RMSNormOp : LM_BufferizableOp<"rms_norm"> {
   }];
   let arguments = (ins LM_Rows:$x, LM_Vector:$weight, F64Attr:$eps,
                        DefaultValuedAttr<I64Attr, "1">:$groups,
+                       OptionalAttr<F64Attr>:$clip,
                        Variadic<LM_Rows>:$outs);
   let results = (outs Variadic<LM_Rows>:$results);
   let assemblyFormat = [{

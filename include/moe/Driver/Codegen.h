@@ -1,0 +1,34 @@
+//===- Codegen.h - From the LLVM dialect to an object -----------*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DRIVER_CODEGEN_H
+#define MOE_DRIVER_CODEGEN_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/Error.h"
+#include "llvm/Target/TargetMachine.h"
+
+namespace moec {
+
+/// Translates a module in phase `llvm` and optimises it for `machine`.
+llvm::Expected<std::unique_ptr<llvm::Module>>
+translateAndOptimize(mlir::ModuleOp module, llvm::LLVMContext &context,
+                     llvm::TargetMachine &machine);
+
+/// Machine code, as an object file or as assembly text.
+llvm::Expected<llvm::SmallVector<char, 0>>
+emitMachineCode(llvm::Module &module, llvm::TargetMachine &machine,
+                llvm::CodeGenFileType type);
+
+/// Checks that an object needs nothing but the runtime, OpenMP's entry points
+/// and memcpy / memset.
+llvm::Error checkUndefinedSymbols(llvm::StringRef object);
+
+} // namespace moec
+
+#endif // MOE_DRIVER_CODEGEN_H

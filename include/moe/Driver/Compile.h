@@ -1,0 +1,49 @@
+//===- Compile.h - What moec does -------------------------------*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DRIVER_COMPILE_H
+#define MOE_DRIVER_COMPILE_H
+
+#include "moe/Driver/Link.h"
+#include "moe/Pipelines/Pipelines.h"
+
+#include "llvm/Support/Error.h"
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace moec {
+
+enum class Emit { Executable, Library, Header, Object, Assembly, LLVM, MLIR };
+
+std::optional<Emit> parseEmit(llvm::StringRef name);
+
+struct CompileOptions {
+  /// A Hugging Face directory, a config.json, or a .mlir file.
+  std::string input;
+  std::string output;
+  std::vector<Emit> emits;
+  /// With Emit::MLIR: the phase to stop after.
+  Phase compileTo = Phase::LLVM;
+  std::string target;
+  bool emulateISA = false;
+  /// Generated weights instead of the checkpoint's.
+  std::optional<uint64_t> randomSeed;
+  /// Most tokens of one call of the step.
+  int64_t chunk = 512;
+  unsigned threads = 2;
+  bool remarks = false;
+  /// Times of the phases on stderr.
+  bool timing = false;
+  const char *argv0 = "moec";
+};
+
+/// Compiles; on failure there is no output, and the error is one line.
+llvm::Error compile(const CompileOptions &options);
+
+} // namespace moec
+
+#endif // MOE_DRIVER_COMPILE_H

@@ -1,0 +1,41 @@
+//===- Link.h - Objects into executables and libraries ----------*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DRIVER_LINK_H
+#define MOE_DRIVER_LINK_H
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include <string>
+
+namespace moec {
+
+/// The files that linking needs, made by the build: C start-up objects, static
+/// libstdc++ and libgcc, stubs of libc and libm, the runtime.
+struct LinkKit {
+  std::string directory;
+
+  /// The kit beside the running program (../lib/moe/kit).
+  static llvm::Expected<LinkKit> find(const char *argv0);
+};
+
+/// Links `object` with the runtime into an executable at `output`, in process.
+llvm::Error linkExecutable(const LinkKit &kit, llvm::StringRef object,
+                           llvm::StringRef output);
+
+/// Links `object` into a shared library at `output`.
+llvm::Error linkLibrary(const LinkKit &kit, llvm::StringRef object,
+                        llvm::StringRef output);
+
+/// Adds a section at the end of the ELF file `path`, non-alloc, its contents
+/// of `bytes` bytes at a multiple of 4096; returns the file offset at which the
+/// caller writes them.
+llvm::Expected<uint64_t> appendSection(llvm::StringRef path,
+                                       llvm::StringRef name, uint64_t bytes);
+
+} // namespace moec
+
+#endif // MOE_DRIVER_LINK_H

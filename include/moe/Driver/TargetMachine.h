@@ -1,0 +1,37 @@
+//===- TargetMachine.h - Which machine code is made for ---------*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DRIVER_TARGETMACHINE_H
+#define MOE_DRIVER_TARGETMACHINE_H
+
+#include "moe/Kernels/Target.h"
+
+#include "llvm/Support/Error.h"
+#include "llvm/Target/TargetMachine.h"
+#include <memory>
+
+namespace moec {
+
+/// A machine in LLVM's terms and in those of the kernels.
+struct MachineDescription {
+  std::string triple, cpu, features;
+  /// Features that an emitted program checks for at its start.
+  std::vector<std::string> required;
+  kernels::Target kernels;
+};
+
+/// `name` is empty or "native" for this host, "x86-64-v3" or "x86-64-v4", or
+/// the name of a CPU that LLVM knows.
+llvm::Expected<MachineDescription> describeMachine(llvm::StringRef name,
+                                                   bool emulateISA);
+
+/// LLVM's back end for a machine.
+llvm::Expected<std::unique_ptr<llvm::TargetMachine>>
+createTargetMachine(const MachineDescription &machine);
+
+} // namespace moec
+
+#endif // MOE_DRIVER_TARGETMACHINE_H

@@ -1,0 +1,29 @@
+//===- ModelBuilder.h - From a model's config to IR -------------*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_IMPORT_MODELBUILDER_H
+#define MOE_IMPORT_MODELBUILDER_H
+
+#include "moe/Import/ModelConfig.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+namespace moe {
+
+/// Builds the step of a model in phase `import`: one private function for each
+/// distinct layer configuration, and a public `moe_step`
+///
+///   (tokens: tensor<?xi32>, position: index, rows: index) -> tensor<?xVxf32>
+///
+/// that calls them in order. Weights are declared under their logical names
+/// (WeightMap.h), with gate and up joined as `...gate_up`, and `rope.inv_freq`.
+mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context,
+                                             const ModelConfig &config);
+
+} // namespace moe
+
+#endif // MOE_IMPORT_MODELBUILDER_H

@@ -1,0 +1,70 @@
+//===- Link.cpp - Objects into executables and libraries ------------------===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Driver/Link.h"
+
+#include "lld/Common/Driver.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+LLD_HAS_DRIVER(elf)
+
+using namespace moec;
+
+static llvm::Error makeError(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+llvm::Expected<LinkKit> LinkKit::find(const char *argv0) {
+  static int anchor;
+  std::string self = llvm::sys::fs::getMainExecutable(argv0, &anchor);
+  llvm::SmallString<256> directory(llvm::sys::path::parent_path(self));
+  llvm::sys::path::append(directory, "..", "lib", "moe", "kit");
+  llvm::sys::path::remove_dots(directory, /*remove_dot_dot=*/true);
+  if (!llvm::sys::fs::is_directory(directory))
+    return makeError("no link kit at " + directory +
+                     ": expected the folder that the build makes");
+  return LinkKit{std::string(directory)};
+}
+
+/// Runs lld with the given arguments; its messages become the error.
+static llvm::Error runLinker(std::vector<std::string> arguments) {
+  std::vector<const char *> argv;
+  for (const std::string &argument : arguments)
+    argv.push_back(argument.c_str());
+  std::string out, err;
+  llvm::raw_string_ostream outStream(out), errStream(err);
+  lld::Result result = lld::lldMain(argv, outStream, errStream,
+                                    {{lld::Gnu, &lld::elf::link}});
+  if (result.retCode == 0)
+    return llvm::Error::success();
+  return makeError("linking failed: " + llvm::StringRef(err).rtrim());
+}
+
+llvm::Error moec::linkExecutable(const LinkKit &kit, llvm::StringRef object,
+                                 llvm::StringRef output) {
+  auto in = [&](const char *name) { return kit.directory + "/" + name; };
+  return runLinker({"ld.lld", "-o", output.str(), "-pie", "--gc-sections",
+                    "--build-id=none", "--eh-frame-hdr", "-z", "relro", "-z",
+                    "now", "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2",
+                    in("Scrt1.o"), in("crti.o"), in("crtbeginS.o"),
+                    object.str(), in("libMoERuntimeMain.a"),
+                    in("libMoERuntime.a"), in("libpcre2-8.a"),
+                    in("libutf8proc.a"), in("libstdc++.a"), in("libm.so.6"),
+                    in("libgcc.a"), in("libgcc_eh.a"), in("libomp.so"),
+                    in("libc.so.6"), in("libc_nonshared.a"),
+                    in("ld-linux-x86-64.so.2"), in("libgcc.a"),
+                    in("crtendS.o"), in("crtn.o")});
+}
+
+llvm::Error moec::linkLibrary(const LinkKit &kit, llvm::StringRef object,
+                              llvm::StringRef output) {
+  auto in = [&](const char *name) { return kit.directory + "/" + name; };
+  return runLinker({"ld.lld", "-shared", "-o", output.str(), "--build-id=none",
+                    "-z", "relro", "-z", "now", object.str(), in("libomp.so"),
+                    in("libc.so.6")});
+}

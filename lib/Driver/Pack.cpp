@@ -1,0 +1,259 @@
+//===- Pack.cpp - Weights into the layout that kernels read ---------------===//
+//
+// Part of moe-mlir. Memory is bounded: weights are packed a few megabytes at a
+// time, by several threads, and written in order.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Driver/Pack.h"
+
+#include "llvm/ADT/APFloat.h"
+#include <cmath>
+#include <cstring>
+#include <thread>
+
+using namespace mlir;
+using namespace moec;
+using lm::Layout;
+using lm::PackedType;
+
+static llvm::Error makeError(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+/// f32 -> bf16, round to nearest even.
+static uint16_t toBF16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  if (std::isnan(value))
+    return (bits >> 16) | 0x40;
+  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+}
+
+/// f32 -> f16, round to nearest even.
+static uint16_t toF16(float value) {
+  llvm::APFloat number(value);
+  bool losesInfo;
+  number.convert(llvm::APFloat::IEEEhalf(), llvm::APFloat::rmNearestTiesToEven,
+                 &losesInfo);
+  return number.bitcastToAPInt().getZExtValue();
+}
+
+namespace {
+/// Reads rows as bytes of the packed element type.
+class RowConverter {
+public:
+  RowConverter(PackedType type, const RowReader &reader)
+      : type(type), reader(reader), wide(type.getColumns()) {
+    if (type.getShape().size() == 1)
+      wide.resize(type.getRows());
+  }
+
+  int64_t elements() const { return wide.size(); }
+  int64_t width() const { return bits() / 8; }
+
+  /// Writes the row's elements to `out`.
+  void read(int64_t expert, int64_t row, char *out) {
+    if (std::optional<moe::RawRow> raw = reader.raw(expert, row))
+      if (isSame(raw->type)) {
+        std::memcpy(out, raw->data, elements() * width());
+        return;
+      }
+    reader.read(expert, row, wide);
+    if (bits() == 32) {
+      std::memcpy(out, wide.data(), elements() * 4);
+      return;
+    }
+    bool bf16 = type.getElementType().isBF16();
+    for (auto [i, value] : llvm::enumerate(wide)) {
+      uint16_t half = bf16 ? toBF16(value) : toF16(value);
+      std::memcpy(out + 2 * i, &half, 2);
+    }
+  }
+
+private:
+  int64_t bits() const { return type.getElementType().getIntOrFloatBitWidth(); }
+  bool isSame(moe::ElementType stored) const {
+    mlir::Type element = type.getElementType();
+    return (stored == moe::ElementType::F32 && element.isF32()) ||
+           (stored == moe::ElementType::BF16 && element.isBF16()) ||
+           (stored == moe::ElementType::F16 && element.isF16());
+  }
+
+  PackedType type;
+  const RowReader &reader;
+  std::vector<float> wide;
+};
+} // namespace
+
+/// First row of a panel, and how many of its 16 lanes are rows.
+static std::pair<int64_t, int64_t> panelRows(PackedType type, int64_t panel) {
+  int64_t lanes = PackedType::kLanes, first, end = type.getRows();
+  if (type.getLayout() == Layout::PairedPanel) {
+    int64_t half = type.getRows() / 2;
+    first = panel / 2 * lanes + (panel % 2 ? half : 0);
+    end = panel % 2 ? type.getRows() : half;
+  } else {
+    first = panel * lanes;
+  }
+  return {first, std::clamp<int64_t>(end - first, 0, lanes)};
+}
+
+void moec::packPanels(PackedType type, const RowReader &reader, int64_t expert,
+                      int64_t firstPanel, int64_t count,
+                      llvm::MutableArrayRef<char> out) {
+  RowConverter rows(type, reader);
+  if (type.getLayout() == Layout::RowMajor) {
+    int64_t bytes = rows.elements() * rows.width();
+    for (int64_t i = 0; i < count; ++i)
+      rows.read(expert, firstPanel + i, out.data() + i * bytes);
+    return;
+  }
+  int64_t lines = type.getLines();
+  std::vector<uint32_t> row(lines); // one 4-byte step a line, zero-padded
+  for (int64_t i = 0; i < count; ++i) {
+    char *panel = out.data() + i * lines * 64;
+    auto [first, valid] = panelRows(type, firstPanel + i);
+    for (int64_t lane = 0; lane < PackedType::kLanes; ++lane) {
+      std::fill(row.begin(), row.end(), 0);
+      if (lane < valid)
+        rows.read(expert, first + lane, reinterpret_cast<char *>(row.data()));
+      char *target = panel + lane * 4;
+      for (int64_t line = 0; line < lines; ++line)
+        std::memcpy(target + line * 64, &row[line], 4);
+    }
+  }
+}
+
+static llvm::Error noSuchWeight(llvm::StringRef name) {
+  return makeError("weight '" + name + "' has no source in the model");
+}
+
+static RowReader readerOf(const moe::WeightSource &source,
+                          const moe::LogicalWeight &weight) {
+  return {[&source, &weight](int64_t expert, int64_t row,
+                             llvm::MutableArrayRef<float> out) {
+            source.readRow(weight, expert, row, out);
+          },
+          [&source, &weight](int64_t expert, int64_t row) {
+            return source.rowPointer(weight, expert, row);
+          }};
+}
+
+llvm::Expected<RowReader> moec::findRows(llvm::StringRef name,
+                                         const moe::WeightSource &source,
+                                         const moe::ModelConfig &config) {
+  if (name == "rope.inv_freq")
+    return RowReader{[&config](int64_t, int64_t,
+                               llvm::MutableArrayRef<float> out) {
+                       std::copy(config.invFreq.begin(), config.invFreq.end(),
+                                 out.begin());
+                     },
+                     [](int64_t, int64_t) { return std::nullopt; }};
+  llvm::StringRef stem = name;
+  if (!stem.consume_back("gate_up")) {
+    const moe::LogicalWeight *weight = source.find(name);
+    if (!weight)
+      return noSuchWeight(name);
+    return readerOf(source, *weight);
+  }
+  const moe::LogicalWeight *gate = source.find((stem + "gate").str());
+  const moe::LogicalWeight *up = source.find((stem + "up").str());
+  if (!gate || !up)
+    return noSuchWeight(name);
+  RowReader first = readerOf(source, *gate), second = readerOf(source, *up);
+  int64_t half = gate->rows();
+  return RowReader{
+      [first, second, half](int64_t e, int64_t row,
+                            llvm::MutableArrayRef<float> out) {
+        row < half ? first.read(e, row, out) : second.read(e, row - half, out);
+      },
+      [first, second, half](int64_t e, int64_t row) {
+        return row < half ? first.raw(e, row) : second.raw(e, row - half);
+      }};
+}
+
+namespace {
+/// A run of panels or rows, packed by one thread.
+struct PackJob {
+  PackedType type;
+  const RowReader *reader;
+  int64_t expert, first, count, bytes;
+};
+} // namespace
+
+/// Cuts a weight into jobs of a few megabytes.
+static void addJobs(PackedType type, const RowReader &reader,
+                    std::vector<PackJob> &jobs) {
+  bool rowMajor = type.getLayout() == Layout::RowMajor;
+  bool vector = type.getShape().size() == 1;
+  int64_t units = rowMajor ? (vector ? 1 : type.getRows()) : type.getPanels();
+  int64_t unitBytes = type.getMatrixBytes() / units;
+  int64_t most = std::max<int64_t>(1, (int64_t(4) << 20) / unitBytes);
+  for (int64_t e = 0; e < type.getExperts(); ++e)
+    for (int64_t first = 0; first < units; first += most) {
+      int64_t count = std::min(most, units - first);
+      jobs.push_back({type, &reader, e, first, count, count * unitBytes});
+    }
+}
+
+/// Packs jobs [begin, end) at once, each into its own buffer.
+static void runJobs(llvm::ArrayRef<PackJob> jobs,
+                    llvm::MutableArrayRef<std::vector<char>> buffers) {
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < jobs.size(); ++i)
+    threads.emplace_back([&, i] {
+      buffers[i].resize(jobs[i].bytes);
+      packPanels(jobs[i].type, *jobs[i].reader, jobs[i].expert, jobs[i].first,
+                 jobs[i].count, buffers[i]);
+    });
+  if (!jobs.empty()) {
+    buffers[0].resize(jobs[0].bytes);
+    packPanels(jobs[0].type, *jobs[0].reader, jobs[0].expert, jobs[0].first,
+               jobs[0].count, buffers[0]);
+  }
+  for (std::thread &thread : threads)
+    thread.join();
+}
+
+std::vector<WeightPlacement> moec::takePlacements(ModuleOp module) {
+  std::vector<WeightPlacement> placements;
+  for (auto weights :
+       llvm::make_early_inc_range(module.getOps<lm::WeightsOp>())) {
+    if (auto type = llvm::dyn_cast<PackedType>(weights.getType()))
+      placements.push_back(
+          {weights.getSymName().str(), type, int64_t(*weights.getOffset())});
+    weights.erase();
+  }
+  return placements;
+}
+
+llvm::Error moec::packWeights(
+    llvm::ArrayRef<WeightPlacement> placements, const moe::WeightSource &source,
+    const moe::ModelConfig &config, unsigned threads,
+    llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)> sink) {
+  int64_t written = 0;
+  std::vector<std::vector<char>> buffers(std::max(1u, threads));
+  for (const WeightPlacement &weight : placements) {
+    std::vector<char> padding(weight.offset - written, 0);
+    if (llvm::Error error = sink(padding))
+      return error;
+    llvm::Expected<RowReader> reader =
+        findRows(weight.name, source, config);
+    if (!reader)
+      return reader.takeError();
+    std::vector<PackJob> jobs;
+    addJobs(weight.type, *reader, jobs);
+    llvm::ArrayRef<PackJob> left(jobs);
+    while (!left.empty()) {
+      size_t now = std::min(left.size(), buffers.size());
+      runJobs(left.take_front(now), buffers);
+      for (size_t i = 0; i < now; ++i)
+        if (llvm::Error error = sink(buffers[i]))
+          return error;
+      left = left.drop_front(now);
+    }
+    written = weight.offset + weight.type.getBytes();
+  }
+  return llvm::Error::success();
+}

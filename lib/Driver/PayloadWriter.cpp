@@ -1,0 +1,204 @@
+//===- PayloadWriter.cpp - Writes a model's payload -----------------------===//
+//
+// Part of moe-mlir. The header holds hashes of what follows it, so it is
+// written last, into a place whose size was found with hashes of zero: hashes
+// are always 16 digits.
+//
+//===----------------------------------------------------------------------===//
+
+#include "PayloadWriter.h"
+
+#include "dialects/MoE/Transforms/BufferContext.h"
+#include "moe/Runtime/Payload.h"
+
+#include "llvm/Support/FormatVariadic.h"
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+using namespace mlir;
+using namespace moec;
+using nlohmann::ordered_json;
+using ::moe::runtime::alignToPayload;
+
+static llvm::Error makeError(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+namespace {
+struct Section {
+  std::string name;
+  uint64_t offset = 0, bytes = 0, hash = 0;
+};
+} // namespace
+
+static std::string hex(uint64_t value) {
+  return llvm::formatv("{0:x-16}", value).str();
+}
+
+static int64_t layoutNumber(ModuleOp module, StringRef dict, StringRef name) {
+  auto attr = module->getAttrOfType<DictionaryAttr>(dict);
+  return attr.getAs<IntegerAttr>(name).getInt();
+}
+
+static std::string typeName(::moe::ElementType type) {
+  return StringRef(::moe::elementName(type)).lower();
+}
+
+static ordered_json modelCard(const PayloadInputs &inputs) {
+  const ::moe::ModelConfig &config = inputs.config;
+  ::moe::ParameterCount count = ::moe::countParameters(config);
+  int64_t experts = 0, topK = 0, sparse = 0, window = 0;
+  for (const ::moe::LayerConfig &layer : config.layers) {
+    experts = std::max(experts, layer.experts);
+    topK = std::max(topK, layer.topK);
+    window = std::max(window, layer.slidingWindow);
+    sparse += layer.sparse;
+  }
+  ordered_json card;
+  card["name"] = inputs.modelName;
+  card["architecture"] = ::moe::architectureName(config.architecture).str();
+  card["layers"] = config.layers.size();
+  card["moe_layers"] = sparse;
+  card["hidden"] = config.hidden;
+  card["vocab"] = config.vocab;
+  card["experts"] = experts;
+  card["top_k"] = topK;
+  card["heads"] = config.heads;
+  card["kv_heads"] = config.kvHeads;
+  card["head_dim"] = config.headDim;
+  card["max_context"] = config.maxPositions;
+  card["parameters_total"] = count.total;
+  card["parameters_active"] = count.active;
+  card["weight_type"] = typeName(config.weightType);
+  card["activation_type"] = typeName(config.weightType);
+  card["kv_type"] = typeName(config.weightType);
+  card["sliding_window"] = window;
+  card["source_hash"] = hex(0);
+  card["exempt"] = ordered_json::array();
+  card["quantisation"] = "none";
+  return card;
+}
+
+static ordered_json stepDescription(const PayloadInputs &inputs) {
+  ModuleOp module = inputs.module;
+  auto arena = [&](StringRef name) {
+    return layoutNumber(module, mlir::moe::kArenaAttr, name);
+  };
+  ordered_json step;
+  step["chunk"] = inputs.chunk;
+  step["arena_bytes_per_token"] = arena("per_token");
+  step["arena_bytes_fixed"] = arena("fixed");
+  step["arena_bytes_per_thread"] = arena("per_thread");
+  step["kv_bytes_per_position"] = layoutNumber(
+      module, mlir::moe::kLayoutAttr, "state_bytes_per_position");
+  step["kv_block"] = 64;
+  ordered_json records = ordered_json::array();
+  for (auto [i, layer] : llvm::enumerate(inputs.config.layers))
+    if (layer.sparse)
+      records.push_back({{"layer", i}, {"top_k", layer.topK}});
+  step["records"] = records;
+  return step;
+}
+
+static std::string renderHeader(const PayloadInputs &inputs,
+                                ArrayRef<Section> sections) {
+  ordered_json header;
+  header["format"] = ::moe::runtime::kPayloadFormat;
+  header["model"] = modelCard(inputs);
+  header["model"]["source_hash"] = hex(sections.front().hash);
+  header["target"] = {{"triple", inputs.machine.triple},
+                      {"cpu", inputs.machine.cpu},
+                      {"features", inputs.machine.required},
+                      {"recipe", inputs.machine.kernels.recipeName()}};
+  header["step"] = stepDescription(inputs);
+  for (const Section &section : sections)
+    header["sections"][section.name] = {{"offset", section.offset},
+                                        {"bytes", section.bytes},
+                                        {"hash", hex(section.hash)}};
+  return header.dump();
+}
+
+static std::vector<Section> placeSections(const PayloadInputs &inputs) {
+  std::vector<Section> sections(1);
+  sections[0].name = ::moe::runtime::kWeightsSection;
+  sections[0].bytes =
+      layoutNumber(inputs.module, mlir::moe::kLayoutAttr, "weight_bytes");
+  for (const PayloadFile &file : inputs.files) {
+    const Section &last = sections.back();
+    Section section;
+    section.name = file.name;
+    section.offset = alignToPayload(last.offset + last.bytes);
+    section.bytes = file.bytes.size();
+    section.hash = XXH3_64bits(file.bytes.data(), file.bytes.size());
+    sections.push_back(section);
+  }
+  return sections;
+}
+
+static uint64_t dataOffset(const PayloadInputs &inputs,
+                           ArrayRef<Section> sections) {
+  return alignToPayload(sizeof(::moe::runtime::PayloadPrefix) +
+                        renderHeader(inputs, sections).size());
+}
+
+uint64_t moec::payloadBytes(const PayloadInputs &inputs) {
+  std::vector<Section> sections = placeSections(inputs);
+  return dataOffset(inputs, sections) + sections.back().offset +
+         sections.back().bytes;
+}
+
+static llvm::Error writeAt(int fd, llvm::ArrayRef<char> bytes,
+                           uint64_t offset) {
+  while (!bytes.empty()) {
+    ssize_t done = ::pwrite(fd, bytes.data(), bytes.size(), offset);
+    if (done <= 0)
+      return makeError("writing the payload failed: " +
+                       llvm::Twine(std::strerror(errno)));
+    bytes = bytes.drop_front(done);
+    offset += done;
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error moec::writePayload(const PayloadInputs &inputs, int fd,
+                               uint64_t offset) {
+  std::vector<Section> sections = placeSections(inputs);
+  uint64_t data = dataOffset(inputs, sections);
+
+  XXH3_state_t hash;
+  XXH3_64bits_reset(&hash);
+  uint64_t written = 0;
+  auto sink = [&](llvm::ArrayRef<char> bytes) -> llvm::Error {
+    XXH3_64bits_update(&hash, bytes.data(), bytes.size());
+    uint64_t at = offset + data + written;
+    written += bytes.size();
+    return writeAt(fd, bytes, at);
+  };
+  if (llvm::Error error = packWeights(inputs.placements, inputs.weights,
+                                      inputs.config, inputs.threads, sink))
+    return error;
+  std::vector<char> padding(sections[0].bytes - written, 0);
+  if (llvm::Error error = sink(padding))
+    return error;
+  sections[0].hash = XXH3_64bits_digest(&hash);
+
+  for (auto [i, file] : llvm::enumerate(inputs.files))
+    if (llvm::Error error =
+            writeAt(fd, {file.bytes.data(), file.bytes.size()},
+                    offset + data + sections[i + 1].offset))
+      return error;
+  std::string header = renderHeader(inputs, sections);
+  ::moe::runtime::PayloadPrefix prefix = {};
+  std::memcpy(prefix.magic, ::moe::runtime::kPayloadMagic, 8);
+  prefix.headerBytes = header.size();
+  prefix.headerHash = XXH3_64bits(header.data(), header.size());
+  prefix.payloadBytes = payloadBytes(inputs);
+  prefix.dataOffset = data;
+  if (llvm::Error error = writeAt(
+          fd, {reinterpret_cast<char *>(&prefix), sizeof(prefix)}, offset))
+    return error;
+  return writeAt(fd, {header.data(), header.size()}, offset + sizeof(prefix));
+}

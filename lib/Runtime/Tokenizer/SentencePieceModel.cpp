@@ -6,7 +6,6 @@
 
 #include "SentencePieceModel.h"
 
-#include "../Utf8.h"
 #include "ByteToken.h"
 #include "ProtoReader.h"
 

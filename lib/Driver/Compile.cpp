@@ -111,6 +111,7 @@ private:
   MachineDescription machine;
   std::optional<::moe::ModelConfig> config;
   std::unique_ptr<::moe::WeightSource> weights;
+  ::moe::ElementType activation = ::moe::ElementType::F32;
   std::string directory;
   OwningOpRef<ModuleOp> module;
   LayerSignatures signatures;
@@ -126,6 +127,15 @@ void Compilation::stage(StringRef name) {
   last = now;
   if (options.timing)
     llvm::errs() << llvm::formatv("{0,8:f3} s  {1}\n", seconds, name);
+}
+
+/// Where products widen to f32 anyway, rounding activations to 16 bits would
+/// cost accuracy and gain nothing; pairs of bf16 need them rounded.
+static ::moe::ElementType activationType(::moe::ElementType weights,
+                                         const kernels::Target &target) {
+  bool rounds = weights == ::moe::ElementType::BF16 &&
+                target.recipe == kernels::Recipe::DotPairs;
+  return rounds ? weights : ::moe::ElementType::F32;
 }
 
 llvm::Error Compilation::importModel() {
@@ -152,7 +162,8 @@ llvm::Error Compilation::importModel() {
       return mapped.takeError();
     weights = std::move(*mapped);
   }
-  module = ::moe::buildModel(context, *config);
+  activation = activationType(config->weightType, machine.kernels);
+  module = ::moe::buildModel(context, *config, activation);
   return llvm::Error::success();
 }
 
@@ -304,7 +315,7 @@ llvm::Error Compilation::emitExecutable() {
   stage("link");
   SmallString<128> name = llvm::sys::path::filename(
       StringRef(directory).rtrim('/'));
-  PayloadInputs inputs{*module, placements, *config,        *weights,        machine,
+  PayloadInputs inputs{*module, placements, *config, activation, *weights, machine,
                        std::string(name), options.chunk, options.threads,
                        payloadFiles()};
   llvm::Expected<uint64_t> offset =

@@ -25,6 +25,7 @@ struct PayloadInputs {
   mlir::ModuleOp module; // in a phase after `buffers`
   llvm::ArrayRef<WeightPlacement> placements;
   const moe::ModelConfig &config;
+  moe::ElementType activation;
   const moe::WeightSource &weights;
   const MachineDescription &machine;
   std::string modelName;

@@ -2,7 +2,8 @@
 //
 // Part of moe-mlir. Rounding points: the residual stream, queries, keys and
 // values are f32; what a product with weights reads (outputs of norms, of
-// attention, of activations) and the KV cache have the model's element type.
+// attention, of activations) has the activation type; the KV cache has the
+// weights' element type.
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,13 +21,17 @@ constexpr int64_t kDynamic = ShapedType::kDynamic;
 
 class ModelBuilder {
 public:
-  ModelBuilder(MLIRContext &context, const ::moe::ModelConfig &config)
-      : builder(&context), loc(builder.getUnknownLoc()), config(config) {}
+  ModelBuilder(MLIRContext &context, const ::moe::ModelConfig &config,
+               ::moe::ElementType activation)
+      : builder(&context), loc(builder.getUnknownLoc()), config(config),
+        activation(activation) {}
 
   OwningOpRef<ModuleOp> build();
 
 private:
-  Type element();
+  Type typeOf(::moe::ElementType type);
+  /// Of weights and caches.
+  Type element() { return typeOf(config.weightType); }
   RankedTensorType rows(int64_t columns, Type type) {
     return RankedTensorType::get({kDynamic, columns}, type);
   }
@@ -56,14 +61,15 @@ private:
   OpBuilder builder;
   Location loc;
   const ::moe::ModelConfig &config;
+  ::moe::ElementType activation;
   ModuleOp module;
   /// Weights in scope, by name without prefix.
   llvm::StringMap<Value> scope;
 };
 } // namespace
 
-Type ModelBuilder::element() {
-  switch (config.weightType) {
+Type ModelBuilder::typeOf(::moe::ElementType type) {
+  switch (type) {
   case ::moe::ElementType::BF16:
     return builder.getBF16Type();
   case ::moe::ElementType::F16:
@@ -125,7 +131,7 @@ Value ModelBuilder::norm(Value x, StringRef name, int64_t groups, Type type,
   int64_t columns = cast<RankedTensorType>(x.getType()).getDimSize(1);
   FloatAttr limit = clip ? builder.getF64FloatAttr(*clip) : FloatAttr();
   return lm::RMSNormOp::create(
-             builder, loc, rows(columns, type ? type : element()), x,
+             builder, loc, rows(columns, type ? type : typeOf(activation)), x,
              scope.lookup(name), builder.getF64FloatAttr(config.rmsEps),
              builder.getI64IntegerAttr(groups), limit, ValueRange())
       .getResult(0);
@@ -172,7 +178,7 @@ Value ModelBuilder::buildAttention(Value hidden, func::FuncOp function,
   Value v = linear(x, "attn.v", kvWidth, config.vBias, config.clipQKV);
   Value attended =
       lm::AttentionOp::create(
-          builder, loc, rows(qWidth, element()), q, k, v,
+          builder, loc, rows(qWidth, typeOf(activation)), q, k, v,
           function.getArgument(2), function.getArgument(3), Value(),
           builder.getI64IntegerAttr(config.heads),
           builder.getF64FloatAttr(1.0 / std::sqrt(double(config.headDim))),
@@ -191,7 +197,7 @@ Value ModelBuilder::buildFeedForward(Value hidden,
   if (!layer.sparse) {
     int64_t width = layer.denseIntermediate;
     Value pair = linear(x, "mlp.gate_up", 2 * width);
-    Value h = lm::GatedOp::create(builder, loc, rows(width, element()), pair,
+    Value h = lm::GatedOp::create(builder, loc, rows(width, typeOf(activation)), pair,
                                   silu, ValueRange())
                   .getResult(0);
     return residual(hidden, linear(h, "mlp.down", config.hidden));
@@ -317,6 +323,7 @@ OwningOpRef<ModuleOp> ModelBuilder::build() {
 }
 
 OwningOpRef<ModuleOp> (::moe::buildModel)(MLIRContext &context,
-                                          const ModelConfig &config) {
-  return ModelBuilder(context, config).build();
+                                          const ModelConfig &config,
+                                          ElementType activation) {
+  return ModelBuilder(context, config, activation).build();
 }

@@ -21,8 +21,10 @@ namespace moe {
 ///
 /// that calls them in order. Weights are declared under their logical names
 /// (WeightMap.h), with gate and up joined as `...gate_up`, and `rope.inv_freq`.
+/// `activation` is the element type of what products with weights read.
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context,
-                                             const ModelConfig &config);
+                                             const ModelConfig &config,
+                                             ElementType activation);
 
 } // namespace moe
 

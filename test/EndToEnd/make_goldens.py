@@ -223,12 +223,16 @@ def assess(oracles, tokens):
     full = torch.cat([tokens, greedy[:, :-1]], 1)
     logits, decisions = oracles[0].run(full)
     changed = torch.zeros(batch, dtype=torch.long)
+    decided = [decisions]
     for other in oracles[1:]:
         other_logits, other_decisions = other.run(full)
         changed += (choices(decisions, batch) != choices(other_decisions, batch)).sum(-1)
         tail = other_logits[:, tokens.shape[1] - 1:].argmax(-1)
         changed += (tail != greedy).sum(-1)
-    gaps = [router_gap(r, e.shape[-1]).reshape(batch, -1).min(-1).values for e, _, r in decisions.values()]
+        # A 16-bit oracle may keep apart what is a tie in f32: both must have a gap.
+        decided.append(other_decisions)
+    gaps = [router_gap(r, e.shape[-1]).reshape(batch, -1).min(-1).values
+            for one in decided for e, _, r in one.values()]
     best = decode_logits.topk(2, -1).values
     token_gap = ((best[..., 0] - best[..., 1]) / decode_logits.std(-1)).min(-1).values
     distinct = torch.tensor([len(set(row)) for row in greedy.tolist()])

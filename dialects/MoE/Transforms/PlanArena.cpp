@@ -59,6 +59,7 @@ private:
   SmallVector<Place> places;
   SmallVector<std::pair<memref::AllocOp, unsigned>> chosen;
   Value arena, capacity, slots;
+  bool isEntry = false;
 };
 } // namespace
 
@@ -141,6 +142,18 @@ void FramePlanner::rewriteCalls(Size own, Size &most) {
 }
 
 void FramePlanner::rewriteScratch(Size total, int64_t scratchBytes) {
+  // Unused until kernels are outlined, unless there are calls: CSE may have
+  // removed the placeholder.
+  Block &block = function.getBody().front();
+  bool hasView = llvm::any_of(block.getOps<memref::ViewOp>(), [](auto view) {
+    return view->hasAttr(kScratchAttr);
+  });
+  if (isEntry && !hasView) {
+    OpBuilder builder = OpBuilder::atBlockBegin(&block);
+    BufferContext context;
+    context.arena = arena;
+    addScratchPlaceholder(builder, function.getLoc(), context);
+  }
   function.walk([&](memref::ViewOp view) {
     if (!view->hasAttr(kScratchAttr))
       return;
@@ -158,7 +171,7 @@ LogicalResult FramePlanner::run(Size &total, int64_t scratchBytes) {
   Block &block = function.getBody().front();
   unsigned count = block.getNumArguments();
   bool isStep = function->hasAttr(kStepAttr);
-  bool isEntry = isStep || !function.isPrivate();
+  isEntry = isStep || !function.isPrivate();
   unsigned arenaArgument =
       isStep ? 2 : isEntry ? count - 4 : count - BufferContext::kArguments + 2;
   arena = block.getArgument(arenaArgument);

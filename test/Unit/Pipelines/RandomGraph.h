@@ -1,0 +1,25 @@
+//===- RandomGraph.h - Graphs made from a seed ------------------*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_TEST_UNIT_PIPELINES_RANDOMGRAPH_H
+#define MOE_TEST_UNIT_PIPELINES_RANDOMGRAPH_H
+
+#include <cstdint>
+#include <string>
+
+namespace moec::test {
+
+/// A function @layer with one moe.layer: sizes, router, shared expert,
+/// residual and element types by the seed.
+std::string makeLayerGraph(uint64_t seed);
+
+/// A function @block: norm, projections, rotary embedding, attention over a
+/// cache, a gated product and residuals. Arguments: rows, tokens, position.
+std::string makeBlockGraph(uint64_t seed);
+
+} // namespace moec::test
+
+#endif // MOE_TEST_UNIT_PIPELINES_RANDOMGRAPH_H

@@ -168,23 +168,53 @@ Value Emitter::load(Value memref, ValueRange indices, int64_t count) {
   VectorType type = vectorOf(element);
   if (count == lanes)
     return widen(vector::LoadOp::create(b, loc, type, memref, indices));
+  if (lacksMask(element)) {
+    auto part = VectorType::get({count}, element);
+    Value loaded =
+        widen(vector::LoadOp::create(b, loc, part, memref, indices));
+    return vector::InsertStridedSliceOp::create(
+        b, loc, loaded, splat(0.0), ArrayRef<int64_t>{0},
+        ArrayRef<int64_t>{1});
+  }
   Value zero = constant(type, 0.0);
   Value mask = maskOf(index(count));
   return widen(vector::MaskedLoadOp::create(b, loc, type, memref, indices, mask,
                                             zero));
 }
 
+/// AVX2 has no masked access to 16-bit elements, and what LLVM makes of one on
+/// bf16 calls a library function a lane.
+bool Emitter::lacksMask(Type element) const {
+  return lanes == 8 && element.getIntOrFloatBitWidth() == 16;
+}
+
 void Emitter::store(Value vector, Value memref, ValueRange indices,
                     int64_t count) {
-  if (count < lanes)
-    return storeMasked(vector, memref, indices, maskOf(index(count)));
   Type element = cast<MemRefType>(memref.getType()).getElementType();
+  if (count < lanes && lacksMask(element))
+    vector = vector::ExtractStridedSliceOp::create(
+        b, loc, vector, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{count},
+        ArrayRef<int64_t>{1});
+  else if (count < lanes)
+    return storeMasked(vector, memref, indices, maskOf(index(count)));
   vector::StoreOp::create(b, loc, narrow(vector, element), memref, indices);
 }
 
 void Emitter::storeMasked(Value vector, Value memref, ValueRange indices,
                           Value mask) {
   Type element = cast<MemRefType>(memref.getType()).getElementType();
+  if (lacksMask(element)) {
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      when(vector::ExtractOp::create(b, loc, mask, ArrayRef<int64_t>{lane}),
+           [&] {
+             SmallVector<Value> at(indices);
+             at.back() = add(at.back(), lane);
+             storeScalar(vector::ExtractOp::create(b, loc, vector,
+                                                   ArrayRef<int64_t>{lane}),
+                         memref, at);
+           });
+    return;
+  }
   vector::MaskedStoreOp::create(b, loc, memref, indices, mask,
                                 narrow(vector, element));
 }

@@ -142,6 +142,9 @@ public:
 
   /// A view of this slot's scratch, `bytes` from its start.
   Value scratchView(Value scratch, int64_t bytes, mlir::MemRefType type);
+
+private:
+  bool lacksMask(Type element) const;
 };
 
 } // namespace moec::kernels

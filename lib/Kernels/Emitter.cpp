@@ -219,6 +219,30 @@ void Emitter::storeMasked(Value vector, Value memref, ValueRange indices,
                                 narrow(vector, element));
 }
 
+Value Emitter::loadMasked(Value memref, ValueRange indices, Value mask) {
+  Type element = cast<MemRefType>(memref.getType()).getElementType();
+  VectorType type = vectorOf(element);
+  if (!lacksMask(element))
+    return widen(vector::MaskedLoadOp::create(b, loc, type, memref, indices,
+                                              mask, constant(type, 0.0)));
+  Value result = splat(0.0);
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    Value isOn =
+        vector::ExtractOp::create(b, loc, mask, ArrayRef<int64_t>{lane});
+    SmallVector<Value> at(indices);
+    at.back() = add(at.back(), lane);
+    auto guarded = scf::IfOp::create(
+        b, loc, isOn,
+        [&](OpBuilder &, Location) {
+          scf::YieldOp::create(b, loc, loadScalar(memref, at));
+        },
+        [&](OpBuilder &, Location) { scf::YieldOp::create(b, loc, f32(0.0)); });
+    result = vector::InsertOp::create(b, loc, guarded.getResult(0), result,
+                                      ArrayRef<int64_t>{lane});
+  }
+  return result;
+}
+
 Value Emitter::loadScalar(Value memref, ValueRange indices) {
   return widen(memref::LoadOp::create(b, loc, memref, indices));
 }

@@ -116,6 +116,8 @@ public:
   /// The same with a mask known only at run time (vector of i1).
   void storeMasked(Value vector, Value memref, mlir::ValueRange indices,
                    Value mask);
+  /// A load with such a mask; masked-off lanes are 0.
+  Value loadMasked(Value memref, mlir::ValueRange indices, Value mask);
   /// Mask of the first `count` lanes, count an index.
   Value maskOf(Value count);
 

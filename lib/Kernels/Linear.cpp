@@ -35,12 +35,7 @@ static void storeTo(Emitter &e, Value out, Value vector, Value row,
 
 /// Loads part of a per-column vector; masked-off lanes are 0.
 static Value loadColumns(Emitter &e, Value vector, ValueRange at, Value mask) {
-  if (!mask)
-    return e.load(vector, at);
-  Type element = cast<MemRefType>(vector.getType()).getElementType();
-  VectorType type = e.vectorOf(element);
-  return e.widen(vector::MaskedLoadOp::create(
-      e.b, e.loc, type, vector, at, mask, e.constant(type, 0.0)));
+  return mask ? e.loadMasked(vector, at, mask) : e.load(vector, at);
 }
 
 namespace {

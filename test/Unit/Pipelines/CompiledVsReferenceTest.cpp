@@ -40,6 +40,8 @@ struct Variant {
 MachineDescription machineOf(StringRef name, int64_t lanes,
                              kernels::Recipe recipe, bool emulate) {
   MachineDescription machine = cantFail(describeMachine(name, false));
+  // Small, so that a few dozen rows already are several superblocks.
+  machine.kernels.rowBudget = 16 * 1024;
   machine.kernels.lanes = lanes;
   machine.kernels.registers = lanes == 16 ? 32 : 16;
   machine.kernels.recipe = recipe;
@@ -127,10 +129,9 @@ void Comparison::prepare() {
 }
 
 Tensor Comparison::makeWeight(unsigned number, RankedTensorType type) {
-  Tensor tensor = makeRandomWeight(seed, "w" + std::to_string(number),
-                                   *getElement(type.getElementType()),
-                                   type.getShape());
-  return tensor;
+  return makeRandomWeight(seed, "w" + std::to_string(number),
+                          *getElement(type.getElementType()),
+                          type.getShape());
 }
 
 std::vector<RuntimeValue> Comparison::makeArguments(int64_t tokens) {
@@ -165,7 +166,6 @@ std::vector<RuntimeValue> Comparison::makeArguments(int64_t tokens) {
 
 void Comparison::compare(const Tensor &expected, const Tensor &actual,
                          const Tensor &error, Tally &tally) {
-  double worst = 0;
   for (int64_t t = 0; t < expected.rows(); ++t) {
     ++tally.rows;
     if (bound.getAmbiguousRows().count(t)) {
@@ -174,15 +174,12 @@ void Comparison::compare(const Tensor &expected, const Tensor &actual,
     }
     for (int64_t c = 0; c < expected.columns(); ++c) {
       double off = std::abs(expected.at(t, c) - actual.at(t, c));
-      worst = std::max(worst, off / error.at(t, c));
       ASSERT_TRUE(off <= error.at(t, c))
           << "row " << t << ", column " << c << ": expected "
           << expected.at(t, c) << ", compiled code gives " << actual.at(t, c)
           << ", off by " << off << ", bound " << error.at(t, c);
     }
   }
-  if (std::getenv("MOE_VERBOSE"))
-    llvm::errs() << "worst error / bound " << worst << "\n";
 }
 
 void Comparison::step(int64_t tokens, int64_t slots, Tally &tally) {
@@ -220,7 +217,7 @@ TEST(CompiledVsReference, Layers) {
   std::vector<Variant> list = variants();
   uint64_t first = numberFrom("MOE_FIRST_SEED", 1);
   Tally tally;
-  for (uint64_t seed = first; seed < first + numberFrom("MOE_SEEDS", 16);
+  for (uint64_t seed = first; seed < first + numberFrom("MOE_SEEDS", 24);
        ++seed) {
     const Variant &variant = list[seed % list.size()];
     std::string text = makeLayerGraph(seed);
@@ -232,8 +229,8 @@ TEST(CompiledVsReference, Layers) {
     for (int64_t tokens : {0, 1, 2, 3, 7, 17, 40})
       comparison.step(tokens, tokens % 2 ? 3 : 1, tally);
   }
-  RecordProperty("rows", int(tally.rows));
-  RecordProperty("skipped", int(tally.skipped));
+  llvm::outs() << "skipped " << tally.skipped << " of " << tally.rows
+               << " rows\n";
   EXPECT_LE(tally.skipped * 20, tally.rows) << "too many ambiguous choices";
 }
 
@@ -241,7 +238,7 @@ TEST(CompiledVsReference, Blocks) {
   std::vector<Variant> list = variants();
   uint64_t first = numberFrom("MOE_FIRST_SEED", 1);
   Tally tally;
-  for (uint64_t seed = first; seed < first + numberFrom("MOE_SEEDS", 8);
+  for (uint64_t seed = first; seed < first + numberFrom("MOE_SEEDS", 12);
        ++seed) {
     const Variant &variant = list[seed % list.size()];
     std::string text = makeBlockGraph(seed);

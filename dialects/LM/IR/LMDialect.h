@@ -18,8 +18,9 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 namespace mlir::lm {
-/// Number of rows (dimension 0) of a memref times `factor`, as an index value.
-Value buildRowsOf(OpBuilder &builder, Location loc, Value buffer,
+/// Number of rows (dimension 0) of a tensor or memref times `factor`, as an
+/// index value.
+Value buildRowsOf(OpBuilder &builder, Location loc, Value rows,
                   int64_t factor);
 /// Checks that an op is wholly in value form or wholly in buffer form.
 LogicalResult verifyForms(Operation *op);
@@ -29,6 +30,11 @@ void getTwoFormsEffects(
     Operation *op,
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
         &effects);
+/// Ops without effects can be hoisted and sunk.
+Speculation::Speculatability getTwoFormsSpeculatability(Operation *op);
+/// Shapes of the results of a value form, as values.
+LogicalResult reifyTwoFormsShapes(Operation *op, OpBuilder &builder,
+                                  ReifiedRankedShapedTypeDims &shapes);
 } // namespace mlir::lm
 
 #include "dialects/LM/IR/LMDialect.h.inc"

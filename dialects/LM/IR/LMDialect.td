@@ -26,7 +26,17 @@ def LM_Dialect : Dialect {
 
     The element type of a result is where rounding happens: an op computes in
     at least f32 and rounds once, to the element type of its result.
+
+    Constraints on every op with two forms, of this dialect and of `moe`:
+    - (forms_c1) value form has results, no `outs` and no memref; buffer form
+      has `outs`, no results and memrefs only, besides scalars.
+    - (forms_c2) of rows only their number may be dynamic: columns are static
+      and positive. Weights are wholly static.
+    - (forms_c3) an op has one result (one memref in `outs`), unless its own
+      documentation says otherwise.
   }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::tensor::TensorDialect"];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
   let extraClassDeclaration = [{

@@ -23,13 +23,13 @@ def LM_TwoForms : OpInterface<"TwoFormsOpInterface"> {
         return $_op.getOutsMutable();
       }]>,
     InterfaceMethod<"Number of rows of a result, given the op's operands as "
-                    "buffers. By default the rows of `getRowsOperand`, times "
-                    "`getRowsPerToken`.",
+                    "tensors or buffers. By default the rows of "
+                    "`getRowsOperand`, times `getRowsPerToken`.",
       "::mlir::Value", "buildResultRows",
-      (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$buffers,
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$operands,
            "unsigned":$result), "", [{
         return ::mlir::lm::buildRowsOf(builder, $_op->getLoc(),
-                                       buffers[$_op.getRowsOperand(result)],
+                                       operands[$_op.getRowsOperand(result)],
                                        $_op.getRowsPerToken(result));
       }]>,
     InterfaceMethod<"The operand whose rows a result's rows are counted from.",

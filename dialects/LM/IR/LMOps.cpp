@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "dialects/LM/IR/LMDialect.h"
+#include "dialects/LM/IR/ShapeChecks.h"
 
 #include "mlir/IR/OpImplementation.h"
 
@@ -20,62 +20,35 @@ using Effects =
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>;
 } // namespace
 
-#define TWO_FORMS_EFFECTS(OP)                                                  \
-  void OP::getEffects(Effects &effects) { getTwoFormsEffects(*this, effects); }
-TWO_FORMS_EFFECTS(EmbeddingOp)
-TWO_FORMS_EFFECTS(LinearOp)
-TWO_FORMS_EFFECTS(RMSNormOp)
-TWO_FORMS_EFFECTS(LayerNormOp)
-TWO_FORMS_EFFECTS(AddOp)
-TWO_FORMS_EFFECTS(ActivateOp)
-TWO_FORMS_EFFECTS(GatedOp)
-TWO_FORMS_EFFECTS(GatedLinearOp)
-TWO_FORMS_EFFECTS(ScaledAddOp)
-TWO_FORMS_EFFECTS(LastRowsOp)
-TWO_FORMS_EFFECTS(RopeTableOp)
-TWO_FORMS_EFFECTS(RopeOp)
-TWO_FORMS_EFFECTS(AttentionOp)
-#undef TWO_FORMS_EFFECTS
+// An op that reads where a value points to may not run where it did not.
+#define TWO_FORMS(OP, IS_SPECULATABLE)                                         \
+  void OP::getEffects(Effects &effects) { getTwoFormsEffects(*this, effects); }\
+  Speculation::Speculatability OP::getSpeculatability() {                      \
+    return IS_SPECULATABLE ? getTwoFormsSpeculatability(*this)                 \
+                           : Speculation::NotSpeculatable;                     \
+  }                                                                            \
+  LogicalResult OP::reifyResultShapes(OpBuilder &builder,                      \
+                                      ReifiedRankedShapedTypeDims &shapes) {   \
+    return reifyTwoFormsShapes(*this, builder, shapes);                        \
+  }
+TWO_FORMS(EmbeddingOp, false)
+TWO_FORMS(LinearOp, true)
+TWO_FORMS(RMSNormOp, true)
+TWO_FORMS(LayerNormOp, true)
+TWO_FORMS(AddOp, true)
+TWO_FORMS(ActivateOp, true)
+TWO_FORMS(GatedOp, true)
+TWO_FORMS(GatedLinearOp, true)
+TWO_FORMS(ScaledAddOp, true)
+TWO_FORMS(LastRowsOp, false)
+TWO_FORMS(RopeTableOp, true)
+TWO_FORMS(RopeOp, true)
+TWO_FORMS(AttentionOp, true)
+#undef TWO_FORMS
 
-/// Shape of rows, or an empty list in buffer form before shapes matter.
-static ArrayRef<int64_t> shapeOf(Value value) {
-  return cast<ShapedType>(value.getType()).getShape();
-}
-
-/// The value that holds an op's only result, in either form.
-template <typename OpTy>
-static Value resultOf(OpTy op) {
-  return op->getNumResults() ? op->getResult(0) : op.getOuts().front();
-}
-
-/// True if two sizes are known and differ.
-static bool differ(int64_t a, int64_t b) {
-  return !ShapedType::isDynamic(a) && !ShapedType::isDynamic(b) && a != b;
-}
-
-/// Shape of a weight of the given rank, or nothing when it is only bytes.
-static std::optional<ArrayRef<int64_t>> weightShape(Value weight) {
-  ArrayRef<int64_t> shape = getWeightShape(weight.getType());
-  if (shape.empty())
-    return std::nullopt;
-  return shape;
-}
-
-template <typename OpTy>
-static LogicalResult verifySingleResult(OpTy op) {
-  if (op->getNumResults() + op.getOuts().size() != 1)
-    return op.emitOpError("expected exactly one result or one `outs` buffer");
-  return success();
-}
-
-static LogicalResult verifySameShape(Operation *op, StringRef label, Value a,
-                                     Value b) {
-  ArrayRef<int64_t> sa = shapeOf(a), sb = shapeOf(b);
-  if (sa.size() == sb.size() && !differ(sa[0], sb[0]) && !differ(sa[1], sb[1]))
-    return success();
-  return op->emitOpError() << "(" << label << ") shapes " << a.getType()
-                           << " and " << b.getType() << " must agree";
-}
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
 
 LogicalResult WeightsOp::verify() {
   if (isa<PackedType>(getType()))
@@ -93,24 +66,29 @@ LogicalResult WeightOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       symbolTable.lookupNearestSymbolFrom<WeightsOp>(*this, getNameAttr());
   if (!weights)
     return emitOpError("(weight_c1) no lm.weights named ") << getNameAttr();
-  if (weights.getType() != getType() &&
-      !isa<BaseMemRefType>(getType()))
+  if (weights.getType() != getType())
     return emitOpError("(weight_c2) type ")
            << getType() << " differs from that of the declaration, "
            << weights.getType();
   return success();
 }
 
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
 LogicalResult EmbeddingOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  ArrayRef<int64_t> result = shapeOf(resultOf(*this));
-  if (auto table = weightShape(getTable()))
-    if (table->size() != 2 || differ((*table)[1], result[1]))
-      return emitOpError("(embedding_c1) columns of the result must be columns "
-                         "of the table ")
-             << getTable().getType();
-  if (differ(shapeOf(getTokens())[0], result[0]))
+  auto table = weightOfRank(*this, "embedding_c1", getTable(), 2);
+  if (failed(table))
+    return failure();
+  Value result = resultOf(*this);
+  if (!table->empty() && (*table)[1] != columnsOf(result))
+    return emitOpError("(embedding_c1) columns of the result (")
+           << columnsOf(result) << ") must be columns of the table "
+           << getTable().getType();
+  if (differ(rowsOf(getTokens()), rowsOf(result)))
     return emitOpError(
         "(embedding_c2) rows of the result must be the number of tokens");
   return success();
@@ -119,23 +97,22 @@ LogicalResult EmbeddingOp::verify() {
 LogicalResult LinearOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  ArrayRef<int64_t> x = shapeOf(getX()), result = shapeOf(resultOf(*this));
-  if (auto weight = weightShape(getWeight())) {
-    if (weight->size() != 2 || differ((*weight)[1], x[1]))
-      return emitOpError("(linear_c1) columns of x (")
-             << x[1] << ") must be columns of the weight "
-             << getWeight().getType();
-    if (differ((*weight)[0], result[1]))
-      return emitOpError("(linear_c2) columns of the result (")
-             << result[1] << ") must be rows of the weight "
-             << getWeight().getType();
-    if (getBias())
-      if (auto bias = weightShape(getBias()))
-        if ((*bias)[0] != (*weight)[0])
-          return emitOpError("(linear_c3) elements of the bias (")
-                 << (*bias)[0] << ") must be rows of the weight";
-  }
-  if (differ(x[0], result[0]))
+  auto weight = weightOfRank(*this, "linear_c1", getWeight(), 2);
+  if (failed(weight))
+    return failure();
+  Value result = resultOf(*this);
+  if (!weight->empty() && (*weight)[1] != columnsOf(getX()))
+    return emitOpError("(linear_c1) columns of x (")
+           << columnsOf(getX()) << ") must be columns of the weight "
+           << getWeight().getType();
+  if (!weight->empty() && (*weight)[0] != columnsOf(result))
+    return emitOpError("(linear_c2) columns of the result (")
+           << columnsOf(result) << ") must be rows of the weight "
+           << getWeight().getType();
+  if (failed(verifyElements(*this, "linear_c3", "the bias", getBias(),
+                            columnsOf(result))))
+    return failure();
+  if (differ(rowsOf(getX()), rowsOf(result)))
     return emitOpError("(linear_c4) rows of the result must be rows of x");
   return success();
 }
@@ -143,32 +120,32 @@ LogicalResult LinearOp::verify() {
 LogicalResult RMSNormOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  int64_t columns = shapeOf(getX())[1], groups = getGroups();
+  int64_t columns = columnsOf(getX()), groups = getGroups();
   if (groups < 1 || columns % groups)
     return emitOpError("(rms_norm_c1) groups (")
            << groups << ") must divide the columns of x (" << columns << ")";
-  if (auto weight = weightShape(getWeight()))
-    if ((*weight)[0] != columns / groups)
-      return emitOpError("(rms_norm_c2) the weight must have ")
-             << columns / groups << " elements, got " << (*weight)[0];
-  if (getEps().convertToDouble() < 0)
+  if (failed(verifyElements(*this, "rms_norm_c2", "the weight", getWeight(),
+                            columns / groups)) ||
+      failed(verifySameShape(*this, "rms_norm_c3", getX(), resultOf(*this))))
+    return failure();
+  if (!(getEps().convertToDouble() >= 0))
     return emitOpError("(rms_norm_c4) eps must not be negative");
-  return verifySameShape(*this, "rms_norm_c3", getX(), resultOf(*this));
+  return success();
 }
 
 LogicalResult LayerNormOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  int64_t columns = shapeOf(getX())[1];
-  for (Value vector : {getWeight(), getBias()})
-    if (vector)
-      if (auto shape = weightShape(vector))
-        if ((*shape)[0] != columns)
-          return emitOpError("(layer_norm_c1) weight and bias must have ")
-                 << columns << " elements, got " << (*shape)[0];
-  if (getEps().convertToDouble() < 0)
+  int64_t columns = columnsOf(getX());
+  if (failed(verifyElements(*this, "layer_norm_c1", "the weight", getWeight(),
+                            columns)) ||
+      failed(verifyElements(*this, "layer_norm_c1", "the bias", getBias(),
+                            columns)) ||
+      failed(verifySameShape(*this, "layer_norm_c2", getX(), resultOf(*this))))
+    return failure();
+  if (!(getEps().convertToDouble() >= 0))
     return emitOpError("(layer_norm_c3) eps must not be negative");
-  return verifySameShape(*this, "layer_norm_c2", getX(), resultOf(*this));
+  return success();
 }
 
 LogicalResult AddOp::verify() {
@@ -187,12 +164,13 @@ LogicalResult ActivateOp::verify() {
 LogicalResult GatedOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  ArrayRef<int64_t> x = shapeOf(getX()), result = shapeOf(resultOf(*this));
-  if (differ(x[1], 2 * result[1]))
+  Value result = resultOf(*this);
+  int64_t columns = columnsOf(getX());
+  if (columns % 2 || columns / 2 != columnsOf(result))
     return emitOpError("(gated_c1) columns of x (")
-           << x[1] << ") must be twice those of the result (" << result[1]
-           << ")";
-  if (differ(x[0], result[0]))
+           << columns << ") must be twice those of the result ("
+           << columnsOf(result) << ")";
+  if (differ(rowsOf(getX()), rowsOf(result)))
     return emitOpError("(gated_c2) rows of the result must be rows of x");
   return success();
 }
@@ -200,18 +178,20 @@ LogicalResult GatedOp::verify() {
 LogicalResult GatedLinearOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  ArrayRef<int64_t> x = shapeOf(getX()), result = shapeOf(resultOf(*this));
-  if (auto weight = weightShape(getWeight())) {
-    if (weight->size() != 2 || differ((*weight)[1], x[1]))
-      return emitOpError("(gated_linear_c1) columns of x (")
-             << x[1] << ") must be columns of the weight "
-             << getWeight().getType();
-    if (differ((*weight)[0], 2 * result[1]))
-      return emitOpError("(gated_linear_c2) rows of the weight (")
-             << (*weight)[0] << ") must be twice the columns of the result ("
-             << result[1] << ")";
-  }
-  if (differ(x[0], result[0]))
+  auto weight = weightOfRank(*this, "gated_linear_c1", getWeight(), 2);
+  if (failed(weight))
+    return failure();
+  Value result = resultOf(*this);
+  if (!weight->empty() && (*weight)[1] != columnsOf(getX()))
+    return emitOpError("(gated_linear_c1) columns of x (")
+           << columnsOf(getX()) << ") must be columns of the weight "
+           << getWeight().getType();
+  if (!weight->empty() &&
+      ((*weight)[0] % 2 || (*weight)[0] / 2 != columnsOf(result)))
+    return emitOpError("(gated_linear_c2) rows of the weight (")
+           << (*weight)[0] << ") must be twice the columns of the result ("
+           << columnsOf(result) << ")";
+  if (differ(rowsOf(getX()), rowsOf(result)))
     return emitOpError(
         "(gated_linear_c3) rows of the result must be rows of x");
   return success();
@@ -223,8 +203,7 @@ LogicalResult ScaledAddOp::verify() {
       failed(verifySameShape(*this, "scaled_add_c1", getAcc(),
                              resultOf(*this))))
     return failure();
-  ArrayRef<int64_t> scale = shapeOf(getScale());
-  if (scale[1] != 1 || differ(scale[0], shapeOf(getAcc())[0]))
+  if (columnsOf(getScale()) != 1 || differ(rowsOf(getScale()), rowsOf(getAcc())))
     return emitOpError("(scaled_add_c2) the scale must have one column and the "
                        "rows of acc, got ")
            << getScale().getType();
@@ -234,25 +213,31 @@ LogicalResult ScaledAddOp::verify() {
 LogicalResult LastRowsOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  if (differ(shapeOf(getX())[1], shapeOf(resultOf(*this))[1]))
+  if (columnsOf(getX()) != columnsOf(resultOf(*this)))
     return emitOpError(
         "(last_rows_c1) columns of the result must be columns of x");
   return success();
 }
 
-Value LastRowsOp::buildResultRows(OpBuilder &, ValueRange buffers, unsigned) {
-  return buffers[1];
+Value LastRowsOp::buildResultRows(OpBuilder &, ValueRange operands, unsigned) {
+  return operands[1];
 }
+
+//===----------------------------------------------------------------------===//
+// Position and attention
+//===----------------------------------------------------------------------===//
 
 LogicalResult RopeTableOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  ArrayRef<int64_t> result = shapeOf(resultOf(*this));
-  if (auto freq = weightShape(getInvFreq()))
-    if (result[1] != 2 * (*freq)[0])
-      return emitOpError("(rope_table_c1) the result must have ")
-             << 2 * (*freq)[0] << " columns, got " << result[1];
-  if (differ(shapeOf(getTokens())[0], result[0]))
+  Value result = resultOf(*this);
+  ArrayRef<int64_t> angles = getWeightShape(getInvFreq().getType());
+  int64_t columns = columnsOf(result);
+  if (!angles.empty() && (columns % 2 || columns / 2 != angles[0]))
+    return emitOpError("(rope_table_c1) columns of the result (")
+           << columns << ") must be twice the elements of inv_freq ("
+           << angles[0] << ")";
+  if (differ(rowsOf(getTokens()), rowsOf(result)))
     return emitOpError(
         "(rope_table_c2) rows of the result must be the number of tokens");
   return success();
@@ -263,16 +248,16 @@ unsigned RopeTableOp::getRowsOperand(unsigned) { return 2; }
 LogicalResult RopeOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  int64_t columns = shapeOf(getX())[1], heads = getHeads();
+  int64_t columns = columnsOf(getX()), heads = getHeads();
   if (heads < 1 || columns % heads)
     return emitOpError("(rope_c1) heads (")
            << heads << ") must divide the columns of x (" << columns << ")";
-  int64_t table = shapeOf(getTable())[1];
+  int64_t table = columnsOf(getTable());
   if (table % 2 || table > columns / heads)
     return emitOpError("(rope_c2) columns of the table (")
            << table << ") must be even and at most those of a head ("
            << columns / heads << ")";
-  if (differ(shapeOf(getTable())[0], shapeOf(getX())[0]))
+  if (differ(rowsOf(getTable()), rowsOf(getX())))
     return emitOpError("(rope_c4) rows of the table must be rows of x");
   return verifySameShape(*this, "rope_c3", getX(), resultOf(*this));
 }
@@ -285,6 +270,10 @@ static StateType cacheType(Value state, std::optional<Type> attr) {
   return attr ? dyn_cast<StateType>(*attr) : StateType();
 }
 
+static bool isBuffer(Value value) {
+  return isa<BaseMemRefType>(value.getType());
+}
+
 StateType AttentionOp::getCacheType() {
   return cacheType(getState(), getStateType());
 }
@@ -295,11 +284,12 @@ StateType AppendOp::getCacheType() {
 LogicalResult AttentionOp::verify() {
   if (failed(verifySingleResult(*this)))
     return failure();
-  int64_t q = shapeOf(getQ())[1], heads = getHeads();
+  int64_t q = columnsOf(getQ()), heads = getHeads();
   StateType state = getCacheType();
-  if (!state)
-    return emitOpError("expected a state operand or `state_type`");
-  if (heads < 1 || q != heads * state.getHeadDim())
+  if (!state || (isBuffer(getState()) && !getExtent()))
+    return emitOpError("(attention_c8) the bytes of a cache need a state_type "
+                       "and an extent");
+  if (heads < 1 || q % heads || q / heads != state.getHeadDim())
     return emitOpError("(attention_c1) columns of q (")
            << q << ") must be heads (" << heads << ") times the head size ("
            << state.getHeadDim() << ")";
@@ -308,21 +298,18 @@ LogicalResult AttentionOp::verify() {
            << state.getHeads() << ") must divide heads (" << heads << ")";
   if (int64_t(getWindow()) < 0)
     return emitOpError("(attention_c5) window must not be negative");
-  if (getSinks())
-    if (auto sinks = weightShape(getSinks()))
-      if ((*sinks)[0] != heads)
-        return emitOpError("(attention_c6) sinks must have ")
-               << heads << " elements, got " << (*sinks)[0];
+  if (failed(verifyElements(*this, "attention_c6", "sinks", getSinks(), heads)))
+    return failure();
   if (bool(getK()) != bool(getV()))
     return emitOpError("(attention_c7) keys and values come together");
   for (Value value : {getK(), getV()}) {
     if (!value)
       continue;
-    if (shapeOf(value)[1] != state.getHeads() * state.getHeadDim())
+    if (columnsOf(value) != state.getHeads() * state.getHeadDim())
       return emitOpError("(attention_c2) columns of k and v must be ")
              << state.getHeads() * state.getHeadDim() << ", got "
-             << shapeOf(value)[1];
-    if (differ(shapeOf(value)[0], shapeOf(getQ())[0]))
+             << value.getType();
+    if (differ(rowsOf(value), rowsOf(getQ())))
       return emitOpError("(attention_c4) rows of q, k and v must agree");
   }
   return verifySameShape(*this, "attention_c4", getQ(), resultOf(*this));
@@ -334,13 +321,20 @@ bool AttentionOp::writesOperand(unsigned operand) {
 
 LogicalResult AppendOp::verify() {
   StateType state = getCacheType();
-  if (!state)
-    return emitOpError("expected a state operand or `state_type`");
+  if (!state || (isBuffer(getState()) && !getExtent()))
+    return emitOpError("(append_c2) the bytes of a cache need a state_type and "
+                       "an extent");
   for (Value value : {getK(), getV()})
-    if (shapeOf(value)[1] != state.getHeads() * state.getHeadDim())
+    if (columnsOf(value) != state.getHeads() * state.getHeadDim())
       return emitOpError("(append_c1) columns of k and v must be ")
              << state.getHeads() * state.getHeadDim() << ", got "
-             << shapeOf(value)[1];
+             << value.getType();
+  if (differ(rowsOf(getK()), rowsOf(getV())))
+    return emitOpError("(append_c3) rows of k and v must agree");
+  for (Value value : {getK(), getV()})
+    if (isBuffer(value) != isBuffer(getState()))
+      return emitOpError("(append_c4) k, v and the state must all be values or "
+                         "all be buffers");
   return success();
 }
 

@@ -18,17 +18,27 @@ class LM_Op<string mnemonic, list<Trait> traits = []>
 
 /// T x D of floats, as a value or as a buffer.
 def LM_Rows : AnyTypeOf<[2DTensorOf<[F32, BF16, F16, F64]>,
-                         Non0RankedMemRefOf<[F32, BF16, F16, F64]>],
+                         MemRefRankOf<[F32, BF16, F16, F64], [2]>],
                         "a 2-D tensor or memref of floats">;
-/// A weight: a logical tensor, a packed weight, or the bytes of one.
-def LM_Weight : AnyTypeOf<[RankedTensorOf<[F32, BF16, F16, F64]>, LM_PackedType,
-                           Non0RankedMemRefOf<[AnyType]>],
-                          "a weight tensor, a packed weight or its bytes">;
-def LM_Tokens : AnyTypeOf<[1DTensorOf<[I32]>, Non0RankedMemRefOf<[I32]>],
+/// A weight in value form.
+def LM_WeightTensor : RankedTensorOf<[F32, BF16, F16, F64],
+    [HasStaticShapePred, HasAnyRankOfPred<[1, 2, 3]>], "a static tensor">;
+def LM_LogicalWeight : AnyTypeOf<[LM_WeightTensor, LM_PackedType],
+    "a static tensor of 1 to 3 dimensions or a packed weight">;
+/// A weight in either form; a packed one is a buffer of up to 4 dimensions.
+def LM_Weight : AnyTypeOf<[LM_LogicalWeight,
+                           MemRefRankOf<[F32, BF16, F16, F64], [1, 2, 3, 4]>],
+    "a static tensor of 1 to 3 dimensions, a packed weight or its buffer">;
+def LM_Tokens : AnyTypeOf<[1DTensorOf<[I32]>, MemRefRankOf<[I32], [1]>],
                           "a 1-D tensor or memref of i32">;
-def LM_Vector : AnyTypeOf<[1DTensorOf<[F32, BF16, F16, F64]>, LM_PackedType, Non0RankedMemRefOf<[AnyType]>],
-                          "a 1-D tensor of floats">;
-def LM_StateLike : AnyTypeOf<[LM_StateType, Non0RankedMemRefOf<[AnyType]>],
+def LM_Vector : AnyTypeOf<[
+    RankedTensorOf<[F32, BF16, F16, F64],
+                   [HasStaticShapePred, HasAnyRankOfPred<[1]>]>,
+    ConfinedType<LM_PackedType,
+        [CPred<"::llvm::cast<::mlir::lm::PackedType>($_self).getShape().size() == 1">]>,
+    MemRefRankOf<[F32, BF16, F16, F64], [1]>],
+    "a static 1-D tensor, packed weight or memref of floats">;
+def LM_StateLike : AnyTypeOf<[LM_StateType, MemRefRankOf<[I8], [1]>],
                              "a KV cache handle or its bytes">;
 
 /// An op with a value form and a buffer form (see the dialect's description).
@@ -36,7 +46,9 @@ class LM_BufferizableOp<string mnemonic, list<Trait> traits = [],
                         list<string> overridden = []>
     : LM_Op<mnemonic, traits # [
             DeclareOpInterfaceMethods<LM_TwoForms, overridden>,
-            DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+            DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+            DeclareOpInterfaceMethods<ConditionallySpeculatable>,
+            DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>]> {
   let hasVerifier = 1;
 }
 
@@ -53,6 +65,10 @@ def LM_WeightsOp : LM_Op<"weights", [Symbol]> {
     ```mlir
     lm.weights @layers.0.router : tensor<64x2048xbf16>
     ```
+    Phase `buffers` sets `offset`: bytes from the start of all weights.
+
+    Constraints:
+    - (weights_c1) the type is a static tensor or a packed weight.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type,
                        OptionalAttr<StrAttr>:$sym_visibility,
@@ -68,9 +84,12 @@ def LM_WeightOp : LM_Op<"weight", [Pure,
     ```mlir
     %w = lm.weight @layers.0.router : tensor<64x2048xbf16>
     ```
+    Constraints:
+    - (weight_c1) a `lm.weights` of that name exists.
+    - (weight_c2) the result has the type of the declaration.
   }];
   let arguments = (ins FlatSymbolRefAttr:$name);
-  let results = (outs LM_Weight:$result);
+  let results = (outs LM_LogicalWeight:$result);
   let assemblyFormat = "$name `:` type($result) attr-dict";
 }
 
@@ -80,12 +99,11 @@ def LM_LayerStateOp : LM_Op<"layer_state", [Pure]> {
     ```mlir
     %kv = lm.layer_state 3 : !lm.state<2x16xf32>
     ```
-    Caches of lower layers lie before those of higher ones; `offset` (bytes a
-    position of all layers before this one) is set by phase `buffers`.
+    Caches of lower layers lie before those of higher ones.
   }];
   let arguments = (ins ConfinedAttr<I64Attr, [IntNonNegative]>:$layer);
   let results = (outs LM_StateType:$result);
-  let assemblyFormat = "$layer `:` type($result) attr-dict";
+  let assemblyFormat = "$layer `:` qualified(type($result)) attr-dict";
 }
 
 //===----------------------------------------------------------------------===//
@@ -202,7 +220,6 @@ def LM_AddOp : LM_BufferizableOp<"add"> {
   let assemblyFormat = [{
     $lhs `,` $rhs (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
-  let hasFolder = 0;
 }
 
 def LM_ActivateOp : LM_BufferizableOp<"activate"> {
@@ -392,6 +409,8 @@ def LM_AttentionOp : LM_BufferizableOp<"attention", [AttrSizedOperandSegments],
     - (attention_c5) window >= 0.
     - (attention_c6) sinks have one element a head.
     - (attention_c7) keys and values come together.
+    - (attention_c8) in buffer form `state_type` and `extent` (positions) say
+      what the bytes hold.
   }];
   let arguments = (ins LM_Rows:$q, Optional<LM_Rows>:$k, Optional<LM_Rows>:$v,
                        LM_StateLike:$state,
@@ -424,6 +443,10 @@ def LM_AppendOp : LM_Op<"append", [
     ```
     Constraints:
     - (append_c1) columns of k and v = kv heads * head size of the state.
+    - (append_c2) where the state is bytes, `state_type` and `extent`
+      (positions) say what they hold.
+    - (append_c3) k and v have one number of rows.
+    - (append_c4) k, v and the state are all values or all buffers.
   }];
   let arguments = (ins LM_Rows:$k, LM_Rows:$v, LM_StateLike:$state,
                        Index:$position, Optional<Index>:$extent,

@@ -101,7 +101,7 @@ def MoE_RouterAttr : MoE_Attr<"RouterConfig", "router"> {
     |---|---|
     | Mixtral | `<top_k = 2, renormalize = l1>` |
     | OLMoE | `<top_k = 8>` |
-    | DeepSeek-V3 | `<score = sigmoid, select = biased_score, top_k = 8, groups = 8, top_groups = 4, group_score = top2_sum, renormalize = l1, eps = 1e-20, scale = 2.5>` |
+    | DeepSeek-V3 | `<score = sigmoid, select = biased_score, top_k = 8, groups = 8, top_groups = 4, group_score = top2_sum, renormalize = l1, eps = 1.0e-20, scale = 2.5>` |
     | gpt-oss | `<score = identity, select = logit, top_k = 4, renormalize = softmax>` |
     | Llama 4 | `<score = sigmoid, select = logit, top_k = 1>`, weight on the input |
     | Switch | `<top_k = 1>` |

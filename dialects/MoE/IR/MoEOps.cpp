@@ -7,11 +7,21 @@
 
 #include "dialects/MoE/IR/MoEDialect.h"
 
+#include "dialects/LM/IR/ShapeChecks.h"
 #include "mlir/IR/OpImplementation.h"
 
 using namespace mlir;
 using namespace mlir::moe;
+using lm::agree;
+using lm::columnsOf;
+using lm::differ;
 using lm::getWeightShape;
+using lm::resultOf;
+using lm::rowsOf;
+using lm::sameShape;
+using lm::verifyElements;
+using lm::verifySingleResult;
+using lm::weightOfRank;
 
 #define GET_OP_CLASSES
 #include "dialects/MoE/IR/MoEOps.cpp.inc"
@@ -21,48 +31,51 @@ using Effects =
     SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>;
 } // namespace
 
-#define TWO_FORMS_EFFECTS(OP)                                                  \
+// An op that reads where a value points to may not run where it did not.
+#define TWO_FORMS(OP, IS_SPECULATABLE)                                         \
   void OP::getEffects(Effects &effects) {                                      \
     lm::getTwoFormsEffects(*this, effects);                                    \
+  }                                                                            \
+  Speculation::Speculatability OP::getSpeculatability() {                      \
+    return IS_SPECULATABLE ? lm::getTwoFormsSpeculatability(*this)             \
+                           : Speculation::NotSpeculatable;                     \
+  }                                                                            \
+  LogicalResult OP::reifyResultShapes(OpBuilder &builder,                      \
+                                      ReifiedRankedShapedTypeDims &shapes) {   \
+    return lm::reifyTwoFormsShapes(*this, builder, shapes);                    \
   }
-TWO_FORMS_EFFECTS(RouterOp)
-TWO_FORMS_EFFECTS(DispatchOp)
-TWO_FORMS_EFFECTS(RouteOp)
-TWO_FORMS_EFFECTS(GroupedMatmulOp)
-TWO_FORMS_EFFECTS(ExpertFFNOp)
-TWO_FORMS_EFFECTS(CombineOp)
-#undef TWO_FORMS_EFFECTS
+TWO_FORMS(RouterOp, !getStaticIds())
+TWO_FORMS(DispatchOp, false)
+TWO_FORMS(RouteOp, true)
+TWO_FORMS(GroupedMatmulOp, true)
+TWO_FORMS(ExpertFFNOp, true)
+TWO_FORMS(CombineOp, true)
+#undef TWO_FORMS
 
-static ArrayRef<int64_t> shapeOf(Value value) {
-  return cast<ShapedType>(value.getType()).getShape();
+/// Buffers that stand for a plan in buffer form.
+static constexpr size_t kPlanBuffers = 4;
+
+/// Rows of what is made once a token and slot.
+static int64_t timesSlots(int64_t rows, int64_t slots) {
+  return ShapedType::isDynamic(rows) ? rows : rows * slots;
 }
 
-static bool differ(int64_t a, int64_t b) {
-  return !ShapedType::isDynamic(a) && !ShapedType::isDynamic(b) && a != b;
+/// Checks that a plan is one value or four buffers. `planType` stays null in
+/// buffer form, where the type is no longer known.
+static LogicalResult verifyPlan(Operation *op, StringRef label,
+                                ValueRange plan, PlanType &planType) {
+  if (plan.size() == 1)
+    planType = dyn_cast<PlanType>(plan.front().getType());
+  bool isBuffers =
+      plan.size() == kPlanBuffers && llvm::all_of(plan, [](Value value) {
+        return isa<MemRefType>(value.getType());
+      });
+  if (planType || isBuffers)
+    return success();
+  return op->emitOpError() << "(" << label << ") expected one plan or its "
+                           << kPlanBuffers << " buffers, got " << plan.size()
+                           << " operands";
 }
-
-static bool sameShape(Value a, Value b) {
-  return llvm::all_of_zip(shapeOf(a), shapeOf(b), [](int64_t x, int64_t y) {
-    return !differ(x, y);
-  });
-}
-
-/// Shape of a weight with `rank` dimensions; nothing if it is only bytes.
-static FailureOr<ArrayRef<int64_t>> weightOfRank(Operation *op, StringRef label,
-                                                 Value weight, size_t rank) {
-  ArrayRef<int64_t> shape = getWeightShape(weight.getType());
-  if (!shape.empty() && shape.size() != rank)
-    return op->emitOpError() << "(" << label << ") expected a weight of "
-                             << rank << " dimensions, got " << weight.getType();
-  return shape;
-}
-
-/// The i-th result, in either form.
-template <typename OpTy>
-static Value resultOf(OpTy op, unsigned i) {
-  return op->getNumResults() ? Value(op->getResult(i)) : op.getOuts()[i];
-}
-
 
 /// Checks that a bias is there exactly when the router selects by it.
 static LogicalResult verifyBias(Operation *op, StringRef label, Value bias,
@@ -72,19 +85,11 @@ static LogicalResult verifyBias(Operation *op, StringRef label, Value bias,
     return op->emitOpError() << "(" << label << ") "
                              << (wanted ? "select = biased_score needs a bias"
                                         : "a bias needs select = biased_score");
-  if (bias) {
-    ArrayRef<int64_t> shape = getWeightShape(bias.getType());
-    if (!shape.empty() && differ(shape[0], experts))
-      return op->emitOpError() << "(" << label << ") the bias must have "
-                               << experts << " elements, got " << shape[0];
-  }
-  return success();
+  return verifyElements(op, label, "the bias", bias, experts);
 }
 
 static LogicalResult verifyConfig(Operation *op, StringRef label,
                                   RouterConfigAttr config, int64_t experts) {
-  if (ShapedType::isDynamic(experts))
-    return success();
   return config.verifyExperts(
       [&] { return op->emitOpError() << "(" << label << ") "; }, experts);
 }
@@ -94,24 +99,26 @@ static LogicalResult verifyConfig(Operation *op, StringRef label,
 //===----------------------------------------------------------------------===//
 
 static LogicalResult verifySharedExpert(LayerOp op, int64_t hidden) {
-  if (!op.getSharedGateUp())
+  if (!op.getSharedGateUp() || !op.getSharedDown()) {
+    if (op.getSharedGateUp() || op.getSharedDown() || op.getSharedGate())
+      return op.emitOpError("(layer_c7) a shared expert needs gate_up and "
+                            "down");
     return success();
+  }
   auto gateUp = weightOfRank(op, "layer_c7", op.getSharedGateUp(), 2);
   auto down = weightOfRank(op, "layer_c7", op.getSharedDown(), 2);
   if (failed(gateUp) || failed(down))
     return failure();
-  if ((*gateUp)[1] != hidden || (*down)[0] != hidden ||
-      (*gateUp)[0] != 2 * (*down)[1])
+  if ((*gateUp)[1] != hidden || (*down)[0] != hidden || (*gateUp)[0] % 2 ||
+      (*gateUp)[0] / 2 != (*down)[1])
     return op.emitOpError("(layer_c7) shared expert must be [2S,D] and [D,S] "
                           "with D = ")
            << hidden << ", got " << op.getSharedGateUp().getType() << " and "
            << op.getSharedDown().getType();
-  if (Value gate = op.getSharedGate()) {
-    ArrayRef<int64_t> shape = getWeightShape(gate.getType());
-    if (shape != ArrayRef<int64_t>{1, hidden})
+  if (Value gate = op.getSharedGate())
+    if (getWeightShape(gate.getType()) != ArrayRef<int64_t>{1, hidden})
       return op.emitOpError("(layer_c7) the shared gate must be [1,")
              << hidden << "], got " << gate.getType();
-  }
   return success();
 }
 
@@ -121,22 +128,27 @@ LogicalResult LayerOp::verify() {
   auto down = weightOfRank(*this, "layer_c1", getDown(), 3);
   if (failed(gate) || failed(gateUp) || failed(down))
     return failure();
-  int64_t hidden = shapeOf(getX())[1];
-  if ((*gate)[1] != hidden || (*gateUp)[2] != hidden || (*down)[1] != hidden)
+  int64_t hidden = columnsOf(getX());
+  if (ShapedType::isDynamic(hidden) || (*gate)[1] != hidden ||
+      (*gateUp)[2] != hidden || (*down)[1] != hidden)
     return emitOpError("(layer_c1) columns of gate and gate_up and rows of "
-                       "down must be the columns of x (")
-           << hidden << ")";
+                       "down must be the columns of x, static, got ")
+           << getX().getType();
   int64_t experts = (*gate)[0];
   if ((*gateUp)[0] != experts || (*down)[0] != experts)
     return emitOpError("(layer_c2) gate, gate_up and down must have one number "
                        "of experts, got ")
            << experts << ", " << (*gateUp)[0] << " and " << (*down)[0];
-  if ((*gateUp)[1] != 2 * (*down)[2])
+  if ((*gateUp)[1] % 2 || (*gateUp)[1] / 2 != (*down)[2])
     return emitOpError("(layer_c3) rows of gate_up (")
            << (*gateUp)[1] << ") must be twice the columns of down ("
            << (*down)[2] << ")";
-  if (!sameShape(getX(), getResult()))
-    return emitOpError("(layer_c4) the result must have the shape of x");
+  Type element = getResult().getType().getElementType();
+  if (columnsOf(getResult()) != hidden || !sameShape(getX(), getResult()) ||
+      !(element.isF32() || element == getElementTypeOrSelf(getX())))
+    return emitOpError("(layer_c4) the result must have the shape of x, in f32 "
+                       "or x's element type, got ")
+           << getResult().getType();
   if (failed(verifyConfig(*this, "layer_c5", getConfig(), experts)) ||
       failed(verifyBias(*this, "layer_c6", getBias(), getConfig(), experts)) ||
       failed(verifySharedExpert(*this, hidden)))
@@ -144,6 +156,8 @@ LogicalResult LayerOp::verify() {
   if (getResidual() && !sameShape(getResidual(), getResult()))
     return emitOpError("(layer_c8) the residual must have the shape of the "
                        "result");
+  if (getRecord() && int64_t(*getRecord()) < 0)
+    return emitOpError("(layer_c9) record must not be negative");
   return success();
 }
 
@@ -151,28 +165,44 @@ LogicalResult LayerOp::verify() {
 // Routing
 //===----------------------------------------------------------------------===//
 
+/// Checks the type of weights or ids of a routing, [rows,top_k].
+static LogicalResult verifyRouting(Operation *op, StringRef label, Value value,
+                                   bool isIds, int64_t rows, int64_t topK) {
+  auto shaped = dyn_cast<ShapedType>(value.getType());
+  if (shaped && shaped.getRank() == 2 && shaped.getDimSize(1) == topK &&
+      !differ(shaped.getDimSize(0), rows) &&
+      (isIds ? shaped.getElementType().isInteger(32)
+             : shaped.getElementType().isF32()))
+    return success();
+  return op->emitOpError() << "(" << label << ") expected "
+                           << (isIds ? "ids of i32" : "weights of f32")
+                           << " with top_k = " << topK
+                           << " columns and the rows of the input, got "
+                           << value.getType();
+}
+
 LogicalResult RouterOp::verify() {
-  if (getNumResults() + getOuts().size() != 2)
-    return emitOpError("expected two results, weights and ids");
-  int64_t topK = getConfig().getTopK();
-  ArrayRef<int64_t> logits = shapeOf(getLogits());
-  for (unsigned i : {0u, 1u}) {
-    ArrayRef<int64_t> shape = shapeOf(resultOf(*this, i));
-    if (shape.size() != 2 || shape[1] != topK)
+  size_t count = getNumResults() + getOuts().size();
+  if (count != 2)
+    return emitOpError("(router_c6) expected weights and ids, got ")
+           << count << " results";
+  int64_t topK = getConfig().getTopK(), experts = columnsOf(getLogits());
+  Value weights = resultOf(*this, 0), ids = resultOf(*this, 1);
+  if (!getElementTypeOrSelf(weights).isF32() ||
+      !getElementTypeOrSelf(ids).isInteger(32))
+    return emitOpError("(router_c6) expected weights of f32 and ids of i32");
+  for (Value value : {weights, ids}) {
+    if (columnsOf(value) != topK)
       return emitOpError("(router_c1) weights and ids must have top_k = ")
-             << topK << " columns, got " << resultOf(*this, i).getType();
-    if (differ(shape[0], logits[0]))
+             << topK << " columns, got " << value.getType();
+    if (differ(rowsOf(value), rowsOf(getLogits())))
       return emitOpError(
           "(router_c4) rows of weights and ids must be rows of the logits");
   }
-  if (!getElementTypeOrSelf(resultOf(*this, 0).getType()).isF32() ||
-      !getElementTypeOrSelf(resultOf(*this, 1).getType()).isInteger(32))
-    return emitOpError("expected weights of f32 and ids of i32");
-  if (failed(verifyConfig(*this, "router_c2", getConfig(), logits[1])) ||
-      failed(verifyBias(*this, "router_c3", getBias(), getConfig(),
-                        logits[1])))
+  if (failed(verifyConfig(*this, "router_c2", getConfig(), experts)) ||
+      failed(verifyBias(*this, "router_c3", getBias(), getConfig(), experts)))
     return failure();
-  if (getStaticIds() && !sameShape(getStaticIds(), resultOf(*this, 1)))
+  if (getStaticIds() && !sameShape(getStaticIds(), ids))
     return emitOpError("(router_c5) static ids must have the shape of ids");
   return success();
 }
@@ -181,56 +211,64 @@ unsigned RouterOp::getRowsOperand(unsigned) { return 0; }
 int64_t RouterOp::getRowsPerToken(unsigned) { return 1; }
 
 LogicalResult DispatchOp::verify() {
-  if (getNumResults() == 1) {
-    auto plan = cast<PlanType>(getResult(0).getType());
-    if (plan.getExperts() != int64_t(getExperts()) ||
-        differ(plan.getSlots(), shapeOf(getIds())[1]))
-      return emitOpError("(dispatch_c1) the plan must be !moe.plan<")
-             << getExperts() << ", " << shapeOf(getIds())[1] << ">, got "
-             << plan;
-  }
+  PlanType plan;
+  SmallVector<Value> made(getResults());
+  llvm::append_range(made, getOuts());
+  if (failed(verifyPlan(*this, "dispatch_c5", made, plan)))
+    return failure();
+  int64_t experts = getExperts(), slots = columnsOf(getIds());
+  if (experts < 1 || getWeights().size() > 1)
+    return emitOpError("(dispatch_c6) expected at least 1 expert and at most "
+                       "one block of weights");
+  if (plan && (plan.getExperts() != experts || plan.getSlots() != slots))
+    return emitOpError("(dispatch_c1) the plan must be !moe.plan<")
+           << experts << ", " << slots << ">, got " << plan;
   bool bounded = getCapacity() || getCapacityFactor();
   if (bounded != (getOverflow() != Overflow::None))
     return emitOpError("(dispatch_c2) an overflow policy and a capacity come "
                        "together");
   if (getOverflow() == Overflow::Probability &&
-      (getWeights().size() != 1 ||
-       !sameShape(getWeights().front(), getIds())))
+      (getWeights().empty() || !sameShape(getWeights().front(), getIds())))
     return emitOpError("(dispatch_c3) overflow <probability> needs weights of "
                        "the shape of ids");
   if ((getCapacity() && getCapacityFactor()) ||
       (getCapacity() && int64_t(*getCapacity()) < 1) ||
-      (getCapacityFactor() && getCapacityFactor()->convertToDouble() <= 0))
+      (getCapacityFactor() && !(getCapacityFactor()->convertToDouble() > 0)) ||
+      int64_t(getMinCapacity()) < 0)
     return emitOpError("(dispatch_c4) expected a positive capacity or a "
-                       "positive capacity_factor, not both");
+                       "positive capacity_factor, not both, and a min_capacity "
+                       "that is not negative");
   return success();
 }
 
 unsigned DispatchOp::getRowsOperand(unsigned) { return 0; }
-int64_t DispatchOp::getRowsPerToken(unsigned) { return shapeOf(getIds())[1]; }
+int64_t DispatchOp::getRowsPerToken(unsigned) { return columnsOf(getIds()); }
 
 LogicalResult RouteOp::verify() {
-  ArrayRef<int64_t> gate = getWeightShape(getGate().getType());
+  auto gate = weightOfRank(*this, "route_c1", getGate(), 2);
+  if (failed(gate))
+    return failure();
   int64_t experts = getExperts(), topK = getConfig().getTopK();
-  if (!gate.empty() &&
-      (gate.size() != 2 || gate[1] != shapeOf(getX())[1] || gate[0] != experts))
+  if (experts < 1 ||
+      (!gate->empty() && *gate != ArrayRef<int64_t>{experts, columnsOf(getX())}))
     return emitOpError("(route_c1) the gate must be [")
-           << experts << "," << shapeOf(getX())[1] << "], got "
+           << experts << "," << columnsOf(getX()) << "], got "
            << getGate().getType();
-  // After phase `tiled` has parted off the dispatch there is no plan.
-  if (getNumResults() == 3) {
-    auto plan = dyn_cast<PlanType>(getResult(2).getType());
-    if (!plan || plan.getExperts() != experts || plan.getSlots() != topK)
-      return emitOpError("(route_c2) expected weights, ids and !moe.plan<")
-             << experts << ", " << topK << ">";
-  }
-  if (getNumResults() + getOuts().size() < 2)
+  SmallVector<Value> made(getResults());
+  llvm::append_range(made, getOuts());
+  if (made.size() < 2)
     return emitOpError("(route_c2) expected weights and ids");
-  for (unsigned i : {0u, 1u})
-    if (auto shaped = dyn_cast<ShapedType>(resultOf(*this, i).getType());
-        !shaped || shaped.getRank() != 2 || shaped.getShape()[1] != topK)
-      return emitOpError("(route_c2) weights and ids must have top_k = ")
-             << topK << " columns";
+  for (bool isIds : {false, true})
+    if (failed(verifyRouting(*this, "route_c2", made[isIds], isIds,
+                             rowsOf(getX()), topK)))
+      return failure();
+  PlanType plan;
+  ArrayRef<Value> rest = ArrayRef(made).drop_front(2);
+  if (!rest.empty() && failed(verifyPlan(*this, "route_c2", rest, plan)))
+    return failure();
+  if (plan && (plan.getExperts() != experts || plan.getSlots() != topK))
+    return emitOpError("(route_c2) the plan must be !moe.plan<")
+           << experts << ", " << topK << ">, got " << plan;
   if (failed(verifyConfig(*this, "route_c3", getConfig(), experts)))
     return failure();
   return verifyBias(*this, "route_c4", getBias(), getConfig(), experts);
@@ -246,8 +284,11 @@ int64_t RouteOp::getRowsPerToken(unsigned result) {
 //===----------------------------------------------------------------------===//
 
 static LogicalResult verifyEpilogue(GroupedMatmulOp op) {
-  if (op.getEpilogue().empty())
+  if (op.getEpilogue().empty()) {
+    if (op.getPaired())
+      return op.emitOpError("(grouped_matmul_c6) paired needs a region");
     return success();
+  }
   if (op.getFunction())
     return op.emitOpError("(grouped_matmul_c6) a region and a function exclude "
                           "each other");
@@ -258,41 +299,57 @@ static LogicalResult verifyEpilogue(GroupedMatmulOp op) {
                     [](Type type) { return type.isF32(); }))
     return op.emitOpError("(grouped_matmul_c6) the epilogue must take ")
            << wanted << " f32";
+  if (block.empty() || !isa<YieldOp>(block.back()))
+    return op.emitOpError("(grouped_matmul_c6) the epilogue must end with "
+                          "moe.yield");
+  return success();
+}
+
+/// Checks a product's shapes against those of its weight.
+static LogicalResult verifyWeight(GroupedMatmulOp op, ArrayRef<int64_t> weight,
+                                  PlanType plan) {
+  if (weight.empty())
+    return success();
+  if (weight[2] != columnsOf(op.getX()))
+    return op.emitOpError("(grouped_matmul_c1) columns of x (")
+           << columnsOf(op.getX()) << ") must be columns of the weight "
+           << op.getWeight().getType();
+  if (plan && weight[0] != plan.getExperts())
+    return op.emitOpError("(grouped_matmul_c2) experts of the weight (")
+           << weight[0] << ") must be experts of the plan ("
+           << plan.getExperts() << ")";
+  int64_t parts = op.getFunction() || op.getPaired() ? 2 : 1;
+  int64_t columns = columnsOf(resultOf(op));
+  if (weight[1] % parts || weight[1] / parts != columns)
+    return op.emitOpError("(grouped_matmul_c3) the result must have ")
+           << weight[1] << " / " << parts << " columns, got " << columns;
+  if (!op.getBias())
+    return success();
+  ArrayRef<int64_t> bias = getWeightShape(op.getBias().getType());
+  if (!bias.empty() && bias != weight.take_front(2))
+    return op.emitOpError("(grouped_matmul_c4) the bias must be [")
+           << weight[0] << "," << weight[1] << "], got "
+           << op.getBias().getType();
   return success();
 }
 
 LogicalResult GroupedMatmulOp::verify() {
-  if (getNumResults() + getOuts().size() != 1)
-    return emitOpError("expected exactly one result or one `outs` buffer");
-  auto weight = weightOfRank(*this, "grouped_matmul_c1", getWeight(), 3);
-  if (failed(weight))
+  PlanType plan;
+  if (failed(verifySingleResult(*this)) ||
+      failed(verifyPlan(*this, "grouped_matmul_c7", getPlan(), plan)))
     return failure();
-  ArrayRef<int64_t> result = shapeOf(resultOf(*this, 0));
-  auto plan = dyn_cast<PlanType>(getPlan().front().getType());
-  if (!weight->empty()) {
-    if ((*weight)[2] != shapeOf(getX())[1])
-      return emitOpError("(grouped_matmul_c1) columns of x (")
-             << shapeOf(getX())[1] << ") must be columns of the weight "
-             << getWeight().getType();
-    if (plan && (*weight)[0] != plan.getExperts())
-      return emitOpError("(grouped_matmul_c2) experts of the weight (")
-             << (*weight)[0] << ") must be experts of the plan ("
-             << plan.getExperts() << ")";
-    int64_t columns = (*weight)[1] / (getFunction() || getPaired() ? 2 : 1);
-    if (result[1] != columns)
-      return emitOpError("(grouped_matmul_c3) the result must have ")
-             << columns << " columns, got " << result[1];
-    if (getBias()) {
-      ArrayRef<int64_t> bias = getWeightShape(getBias().getType());
-      if (!bias.empty() && bias != weight->take_front(2))
-        return emitOpError("(grouped_matmul_c4) the bias must be [E,N], got ")
-               << getBias().getType();
-    }
-  }
-  if (getRowScale() && plan &&
-      differ(shapeOf(getRowScale())[1], plan.getSlots()))
+  auto weight = weightOfRank(*this, "grouped_matmul_c1", getWeight(), 3);
+  if (failed(weight) || failed(verifyWeight(*this, *weight, plan)))
+    return failure();
+  if (getRowScale() && plan && columnsOf(getRowScale()) != plan.getSlots())
     return emitOpError("(grouped_matmul_c5) row_scale must have ")
-           << plan.getSlots() << " columns";
+           << plan.getSlots() << " columns, got " << getRowScale().getType();
+  int64_t rows = rowsOf(getX());
+  if (plan && getGather())
+    rows = timesSlots(rows, plan.getSlots());
+  if ((plan || !getGather()) && differ(rows, rowsOf(resultOf(*this))))
+    return emitOpError("(grouped_matmul_c8) the result must have ")
+           << rows << " rows";
   return verifyEpilogue(*this);
 }
 
@@ -303,23 +360,29 @@ int64_t GroupedMatmulOp::getRowsPerToken(unsigned) {
 }
 
 LogicalResult ExpertFFNOp::verify() {
-  if (getNumResults() + getOuts().size() != 1)
-    return emitOpError("expected exactly one result or one `outs` buffer");
+  PlanType plan;
+  if (failed(verifySingleResult(*this)) ||
+      failed(verifyPlan(*this, "expert_ffn_c4", getPlan(), plan)))
+    return failure();
   auto gateUp = weightOfRank(*this, "expert_ffn_c1", getGateUp(), 3);
   auto down = weightOfRank(*this, "expert_ffn_c1", getDown(), 3);
   if (failed(gateUp) || failed(down))
     return failure();
+  if (plan && differ(timesSlots(rowsOf(getX()), plan.getSlots()),
+                     rowsOf(resultOf(*this))))
+    return emitOpError("(expert_ffn_c5) the result must have the rows of x "
+                       "times ")
+           << plan.getSlots();
   if (gateUp->empty() || down->empty())
     return success();
-  if ((*gateUp)[2] != shapeOf(getX())[1] ||
-      (*down)[1] != shapeOf(resultOf(*this, 0))[1])
+  if ((*gateUp)[2] != columnsOf(getX()) ||
+      (*down)[1] != columnsOf(resultOf(*this)))
     return emitOpError("(expert_ffn_c1) columns of x must be columns of "
                        "gate_up, and columns of the result rows of down");
-  auto plan = dyn_cast<PlanType>(getPlan().front().getType());
   if ((*gateUp)[0] != (*down)[0] || (plan && plan.getExperts() != (*down)[0]))
     return emitOpError("(expert_ffn_c2) gate_up, down and the plan must have "
                        "one number of experts");
-  if ((*gateUp)[1] != 2 * (*down)[2])
+  if ((*gateUp)[1] % 2 || (*gateUp)[1] / 2 != (*down)[2])
     return emitOpError("(expert_ffn_c3) rows of gate_up (")
            << (*gateUp)[1] << ") must be twice the columns of down ("
            << (*down)[2] << ")";
@@ -333,31 +396,38 @@ int64_t ExpertFFNOp::getRowsPerToken(unsigned) {
 }
 
 LogicalResult CombineOp::verify() {
-  if (getNumResults() + getOuts().size() != 1)
-    return emitOpError("expected exactly one result or one `outs` buffer");
-  Value result = resultOf(*this, 0);
-  int64_t columns = shapeOf(result)[1];
+  PlanType plan;
+  if (failed(verifySingleResult(*this)) ||
+      failed(verifyPlan(*this, "combine_c6", getPlan(), plan)))
+    return failure();
+  Value result = resultOf(*this);
+  int64_t columns = columnsOf(result), rows = rowsOf(result);
   for (Value value : {getY(), getResidual(), getIdentity()})
-    if (value && differ(shapeOf(value)[1], columns))
+    if (value && columnsOf(value) != columns)
       return emitOpError("(combine_c1) expected ")
              << columns << " columns, got " << value.getType();
-  if (auto plan = dyn_cast<PlanType>(getPlan().front().getType()))
-    if (differ(shapeOf(getWeights())[1], plan.getSlots()))
-      return emitOpError("(combine_c2) weights must have ")
-             << plan.getSlots() << " columns, got " << getWeights().getType();
-  if (differ(shapeOf(getWeights())[0], shapeOf(result)[0]))
+  if (plan && columnsOf(getWeights()) != plan.getSlots())
+    return emitOpError("(combine_c2) weights must have ")
+           << plan.getSlots() << " columns, got " << getWeights().getType();
+  if (differ(rowsOf(getWeights()), rows))
     return emitOpError("(combine_c3) rows of the result must be rows of "
                        "weights");
   if (bool(getIdentity()) != bool(getIds()) ||
       bool(getIdentity()) != getIdentityFrom().has_value())
     return emitOpError("(combine_c4) identity, ids and identity_from come "
                        "together");
-  if (getBias()) {
-    ArrayRef<int64_t> bias = getWeightShape(getBias().getType());
-    if (!bias.empty() && bias[0] != columns)
-      return emitOpError("(combine_c5) the bias must have ")
-             << columns << " elements, got " << bias[0];
-  }
+  if (failed(verifyElements(*this, "combine_c5", "the bias", getBias(),
+                            columns)))
+    return failure();
+  for (Value value : {getResidual(), getIdentity()})
+    if (value && differ(rowsOf(value), rows))
+      return emitOpError("(combine_c7) expected the rows of the result, got ")
+             << value.getType();
+  if (getIds() && !sameShape(getIds(), getWeights()))
+    return emitOpError("(combine_c7) ids must have the shape of weights");
+  if (plan && differ(timesSlots(rows, plan.getSlots()), rowsOf(getY())))
+    return emitOpError("(combine_c7) y must have the rows of the result times ")
+           << plan.getSlots();
   return success();
 }
 
@@ -384,6 +454,17 @@ LogicalResult RecordOp::verify() {
     return emitOpError("(record_c1) weights and ids must have one shape");
   if (int64_t(getIndex()) < 0)
     return emitOpError("(record_c2) index must not be negative");
+  bool isBuffer = isa<MemRefType>(getWeights().getType());
+  bool fits = isBuffer == isa<MemRefType>(getIds().getType());
+  if (isBuffer)
+    fits &= getOuts().size() == 2 && getExtent().size() == 1 &&
+            getElementTypeOrSelf(getOuts()[0]).isInteger(32) &&
+            getElementTypeOrSelf(getOuts()[1]).isF32();
+  else
+    fits &= getOuts().empty() && getExtent().empty();
+  if (!fits)
+    return emitOpError("(record_c3) value form takes tensors alone, buffer "
+                       "form memrefs with `outs` (ids, weights) and an extent");
   return success();
 }
 
@@ -394,7 +475,7 @@ static LogicalResult verifyScalar(Operation *op, StringRef label) {
 }
 
 LogicalResult LoadBalanceLossOp::verify() {
-  if (differ(shapeOf(getProbabilities())[0], shapeOf(getIds())[0]))
+  if (differ(rowsOf(getProbabilities()), rowsOf(getIds())))
     return emitOpError("(load_balance_loss_c1) rows of probabilities and ids "
                        "must agree");
   return verifyScalar(*this, "load_balance_loss_c2");

@@ -18,16 +18,20 @@ class MoE_Op<string mnemonic, list<Trait> traits = []>
 class MoE_TwoFormsOp<string mnemonic, list<Trait> traits = []>
     : MoE_Op<mnemonic, traits # [
         DeclareOpInterfaceMethods<LM_TwoForms, ["getRowsPerToken", "getRowsOperand"]>,
-        DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+        DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+        DeclareOpInterfaceMethods<ConditionallySpeculatable>,
+        DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>]> {
   let hasVerifier = 1;
 }
 
-def MoE_Ids : AnyTypeOf<[2DTensorOf<[I32]>, Non0RankedMemRefOf<[I32]>],
+def MoE_Ids : AnyTypeOf<[2DTensorOf<[I32]>, MemRefRankOf<[I32], [2]>],
                         "a 2-D tensor or memref of i32">;
 /// A plan, or in buffer form its four buffers.
-def MoE_PlanLike : AnyTypeOf<[MoE_PlanType, Non0RankedMemRefOf<[I32]>],
-                             "a plan or its buffers">;
-def MoE_Out : AnyTypeOf<[LM_Rows, MoE_Ids], "rows, ids or a plan buffer">;
+def MoE_PlanLike : AnyTypeOf<[MoE_PlanType, MemRefRankOf<[I32], [1]>],
+                             "a plan or one of its buffers">;
+def MoE_Routing : AnyTypeOf<[LM_Rows, MoE_Ids], "weights or ids">;
+def MoE_RoutingOrPlan : AnyTypeOf<[LM_Rows, MoE_Ids, MoE_PlanLike],
+                                  "weights, ids, a plan or one of its buffers">;
 
 //===----------------------------------------------------------------------===//
 // The whole block
@@ -46,13 +50,14 @@ def MoE_LayerOp : MoE_Op<"layer", [AttrSizedOperandSegments, Pure]> {
       result = residual + y + sigmoid(x . shared_gate) * shared(x)
 
     ```mlir
-    %y = moe.layer %x router(%gate) experts(%gu, %down) #moe.router<top_k = 2, renormalize = l1> <silu>
+    %y = moe.layer %x router(%gate) experts(%gu, %down) <top_k = 2, renormalize = l1> <silu>
         : (tensor<?x64xf32>, tensor<8x64xf32>, tensor<8x64x64xf32>, tensor<8x64x32xf32>) -> tensor<?x64xf32>
     ```
     `record = i` marks the routing as the i-th that the model records.
 
     Constraints:
-    - (layer_c1) columns of x, gate, gate_up and rows of down agree (D).
+    - (layer_c1) columns of x, gate, gate_up and rows of down agree (D); all
+      columns are static.
     - (layer_c2) gate, gate_up and down have one number of experts (E).
     - (layer_c3) rows of gate_up = 2 * columns of down.
     - (layer_c4) the result has the shape of x in f32 or x's element type.
@@ -62,13 +67,14 @@ def MoE_LayerOp : MoE_Op<"layer", [AttrSizedOperandSegments, Pure]> {
     - (layer_c7) the shared expert's shapes fit D; shared_gate needs a shared
       expert.
     - (layer_c8) the residual has the shape of the result.
+    - (layer_c9) record >= 0.
   }];
   let arguments = (ins 2DTensorOf<[F32, BF16, F16, F64]>:$x,
-                       LM_Weight:$gate, Optional<LM_Vector>:$bias,
-                       LM_Weight:$gate_up, LM_Weight:$down,
-                       Optional<LM_Weight>:$shared_gate_up,
-                       Optional<LM_Weight>:$shared_down,
-                       Optional<LM_Weight>:$shared_gate,
+                       LM_LogicalWeight:$gate, Optional<LM_Vector>:$bias,
+                       LM_LogicalWeight:$gate_up, LM_LogicalWeight:$down,
+                       Optional<LM_LogicalWeight>:$shared_gate_up,
+                       Optional<LM_LogicalWeight>:$shared_down,
+                       Optional<LM_LogicalWeight>:$shared_gate,
                        Optional<2DTensorOf<[F32, BF16, F16, F64]>>:$residual,
                        MoE_RouterAttr:$config, LM_ActivationAttr:$function,
                        OptionalAttr<I64Attr>:$record);
@@ -94,7 +100,7 @@ def MoE_RouterOp : MoE_TwoFormsOp<"router", [AttrSizedOperandSegments]> {
     in f32 or wider.
 
     ```mlir
-    %w, %ids = moe.router %logits #moe.router<top_k = 2>
+    %w, %ids = moe.router %logits <top_k = 2>
         : (tensor<?x8xf32>) -> (tensor<?x2xf32>, tensor<?x2xi32>)
     ```
     Static routing (hash layers): `static_ids` i32 [T,k] are the ids, and only
@@ -107,11 +113,12 @@ def MoE_RouterOp : MoE_TwoFormsOp<"router", [AttrSizedOperandSegments]> {
       router selects by biased_score.
     - (router_c4) rows of weights and ids = rows of the logits.
     - (router_c5) static ids have the shape of ids.
+    - (router_c6) there are two results: weights of f32 and ids of i32.
   }];
   let arguments = (ins LM_Rows:$logits, Optional<LM_Vector>:$bias,
                        Optional<MoE_Ids>:$static_ids, MoE_RouterAttr:$config,
-                       Variadic<MoE_Out>:$outs);
-  let results = (outs Variadic<MoE_Out>:$results);
+                       Variadic<MoE_Routing>:$outs);
+  let results = (outs Variadic<MoE_Routing>:$results);
   let assemblyFormat = [{
     $logits (`bias` `(` $bias^ `)`)? (`static_ids` `(` $static_ids^ `)`)?
     $config (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
@@ -139,7 +146,10 @@ def MoE_DispatchOp : MoE_TwoFormsOp<"dispatch", [AttrSizedOperandSegments]> {
       columns.
     - (dispatch_c2) an overflow policy and a capacity come together.
     - (dispatch_c3) `probability` needs weights of the shape of ids.
-    - (dispatch_c4) capacity and capacity_factor are positive, and not both.
+    - (dispatch_c4) capacity and capacity_factor are positive, and not both;
+      min_capacity >= 0.
+    - (dispatch_c5) there is one plan, in buffer form four buffers.
+    - (dispatch_c6) experts >= 1, and there is at most one block of weights.
   }];
   let arguments = (ins MoE_Ids:$ids, Variadic<LM_Rows>:$weights,
                        I64Attr:$experts,
@@ -159,24 +169,25 @@ def MoE_RouteOp : MoE_TwoFormsOp<"route", [AttrSizedOperandSegments]> {
   let summary = "projection, router and dispatch, fused";
   let description = [{
     `moe.dispatch(moe.router(lm.linear(x, gate)))`; logits in f32, never in
-    memory beyond a thread's scratch.
+    memory beyond a thread's scratch. Results: weights, ids and the plan. Phase
+    `buffers` parts the dispatch off: then there is no plan.
 
     ```mlir
-    %w, %ids, %plan = moe.route %x, %gate #moe.router<top_k = 2>
+    %w, %ids, %plan = moe.route %x, %gate <top_k = 2>
         : (tensor<?x64xf32>, tensor<8x64xf32>) -> (tensor<?x2xf32>, tensor<?x2xi32>, !moe.plan<8, 2>)
     ```
     Constraints:
-    - (route_c1) columns of x = columns of the gate.
-    - (route_c2) columns of weights and ids = top_k; the plan has E experts and
-      top_k slots.
+    - (route_c1) the gate is [E,D]: columns of x, and `experts` rows.
+    - (route_c2) weights are f32, ids i32, with top_k columns and the rows of x;
+      the plan, if any, has E experts and top_k slots.
     - (route_c3) the router fits E experts.
     - (route_c4) the bias has E elements; there is one if and only if the
       router selects by biased_score.
   }];
   let arguments = (ins LM_Rows:$x, LM_Weight:$gate, Optional<LM_Vector>:$bias,
                        MoE_RouterAttr:$config, I64Attr:$experts,
-                       Variadic<AnyType>:$outs);
-  let results = (outs Variadic<AnyType>:$results);
+                       Variadic<MoE_RoutingOrPlan>:$outs);
+  let results = (outs Variadic<MoE_RoutingOrPlan>:$results);
   let assemblyFormat = [{
     $x `,` $gate (`bias` `(` $bias^ `)`)? $config `experts` `(` $experts `)`
     (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
@@ -187,7 +198,7 @@ def MoE_RouteOp : MoE_TwoFormsOp<"route", [AttrSizedOperandSegments]> {
 // Experts
 //===----------------------------------------------------------------------===//
 
-def MoE_GroupedMatmulOp : MoE_TwoFormsOp<"grouped_matmul", [AttrSizedOperandSegments]> {
+def MoE_GroupedMatmulOp : MoE_TwoFormsOp<"grouped_matmul", [AttrSizedOperandSegments, IsolatedFromAbove]> {
   let summary = "rows grouped by expert times that expert's weight";
   let description = [{
     For row r of expert e: `acc[r,n] = sum_k in[r,k] * weight[e,n,k] + bias[e,n]`
@@ -221,7 +232,11 @@ def MoE_GroupedMatmulOp : MoE_TwoFormsOp<"grouped_matmul", [AttrSizedOperandSegm
     - (grouped_matmul_c4) bias is [E,N].
     - (grouped_matmul_c5) row_scale has as many columns as the plan has slots.
     - (grouped_matmul_c6) a region and `function` exclude each other; the
-      region takes one f32, two if `paired`, and yields one f32.
+      region takes one f32, two if `paired`, and yields one f32. `paired` needs
+      a region.
+    - (grouped_matmul_c7) there is one plan, in buffer form four buffers.
+    - (grouped_matmul_c8) the result has the rows of x, times the slots of the
+      plan with `gather`.
   }];
   let arguments = (ins LM_Rows:$x, LM_Weight:$weight,
                        Variadic<MoE_PlanLike>:$plan,
@@ -261,6 +276,8 @@ def MoE_ExpertFFNOp : MoE_TwoFormsOp<"expert_ffn", [AttrSizedOperandSegments]> {
       = rows of down.
     - (expert_ffn_c2) gate_up, down and the plan have one number of experts.
     - (expert_ffn_c3) rows of gate_up = 2 * columns of down.
+    - (expert_ffn_c4) there is one plan, in buffer form four buffers.
+    - (expert_ffn_c5) the result has the rows of x times the slots of the plan.
   }];
   let arguments = (ins LM_Rows:$x, LM_Weight:$gate_up, LM_Weight:$down,
                        Variadic<MoE_PlanLike>:$plan, LM_ActivationAttr:$function,
@@ -291,6 +308,10 @@ def MoE_CombineOp : MoE_TwoFormsOp<"combine", [AttrSizedOperandSegments]> {
     - (combine_c3) rows of the result = rows of weights.
     - (combine_c4) identity, ids and identity_from come together.
     - (combine_c5) the bias has as many elements as the result has columns.
+    - (combine_c6) there is one plan, in buffer form four buffers.
+    - (combine_c7) rows of residual, identity and ids are those of the result;
+      ids have as many columns as weights; y has the rows of the result times
+      the slots of the plan.
   }];
   let arguments = (ins LM_Rows:$y, LM_Rows:$weights, Variadic<MoE_PlanLike>:$plan,
                        Optional<LM_Rows>:$residual, Optional<LM_Vector>:$bias,
@@ -322,9 +343,12 @@ def MoE_RecordOp : MoE_Op<"record", [DeclareOpInterfaceMethods<MemoryEffectsOpIn
     Constraints:
     - (record_c1) weights and ids have one shape.
     - (record_c2) index >= 0.
+    - (record_c3) in buffer form, `outs` are the lists of ids and of weights,
+      and `extent` is where this record starts in them.
   }];
   let arguments = (ins LM_Rows:$weights, MoE_Ids:$ids, I64Attr:$index,
-                       Variadic<AnyMemRef>:$outs, Variadic<Index>:$extent);
+                       Variadic<MemRefRankOf<[I32, F32], [1]>>:$outs,
+                       Variadic<Index>:$extent);
   let assemblyFormat = [{
     $weights `,` $ids (`outs` `(` $outs^ `:` type($outs) `)`)? (`extent` `(` $extent^ `)`)?
     attr-dict `:` type($weights) `,` type($ids)
@@ -406,7 +430,7 @@ def MoE_PackOp : MoE_Op<"pack", [Pure]> {
   }];
   let arguments = (ins RankedTensorOf<[F32, BF16, F16]>:$source);
   let results = (outs LM_PackedType:$result);
-  let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
+  let assemblyFormat = "$source attr-dict `:` type($source) `->` qualified(type($result))";
   let hasVerifier = 1;
 }
 

@@ -27,7 +27,7 @@ def MoEFuseGating : MoEPass<"moe-fuse-gating"> {
   let description = [{
     ```mlir
     %l = lm.linear %x, %g : (tensor<?x64xf32>, tensor<8x64xf32>) -> tensor<?x8xf32>
-    %w, %i = moe.router %l #moe.router<top_k = 2> : (tensor<?x8xf32>) -> (tensor<?x2xf32>, tensor<?x2xi32>)
+    %w, %i = moe.router %l <top_k = 2> : (tensor<?x8xf32>) -> (tensor<?x2xf32>, tensor<?x2xi32>)
     %p = moe.dispatch %i experts(8) : (tensor<?x2xi32>) -> !moe.plan<8, 2>
     ```
     becomes one `moe.route`, where the logits have no other user and the

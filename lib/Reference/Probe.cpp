@@ -75,7 +75,7 @@ void Probe::observe(Operation *op, ArrayRef<RuntimeValue> results,
            op->getLoc().print(out);
          })},
         {"function", op->getParentOfType<func::FuncOp>().getName()},
-        {"calls", callPath},
+        {"calls", callPath.str()},
         {"shape", llvm::json::Array(tensor->shape)},
         {"type", getName(tensor->element)}});
   }

@@ -7,6 +7,8 @@
 #include "Matmul.h"
 #include "MicroKernel.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
+
 using namespace mlir;
 using namespace moec::kernels;
 
@@ -19,8 +21,7 @@ PackedWeight PackedWeight::of(Value buffer) {
 
 /// Rows that are packed at a time.
 static int64_t superblockRows(const Target &target, int64_t paddedK) {
-  int64_t most = target.maxTileRows();
-  return std::max(most, target.rowBudget / (paddedK * 4) / most * most);
+  return std::max(target.maxTileRows(), target.rowBudget / (paddedK * 4));
 }
 
 /// Elements of the f32 tile scratch.
@@ -38,6 +39,13 @@ int64_t moec::kernels::matmulScratchBytes(const Target &target,
 }
 
 namespace {
+/// What a tile of a pair of panels fetches from memory, in lines from the
+/// pair's first: block b of several takes its part of the next pair; a single
+/// block its own panels, some lines ahead.
+struct Fetch {
+  Value first, second, part, shift;
+};
+
 struct MatmulEmitter {
   Emitter &e;
   ModuleOp module;
@@ -46,9 +54,9 @@ struct MatmulEmitter {
   Value x;
   const TileWriter &writer;
   int64_t columnsOfX;
-  Value packed, tile, lines2d;
+  Value scratch, packed, tile, bLines;
+  Value expertLine; // first line of the expert's matrix
 
-  int64_t maxRows() const { return e.target.maxTileRows(); }
   /// Elements of one packed row.
   int64_t rowElements() const {
     return family.recipe == Recipe::DotPairs ? weight.lines : weight.paddedK();
@@ -61,7 +69,14 @@ struct MatmulEmitter {
   void writeTile(Value firstRow, Value rows, Value pair, Value pairs);
   void writeVector(Value row, Value rows, Value r, Value panel, Value inGroup);
   Value groupPanels(Value rows);
-  void forBlocks(Value count, function_ref<void(Value start, Value rows)> body);
+  void forBlocks(Value count, int64_t most,
+                 function_ref<void(Value start, Value rows)> body);
+  void packRows(Value base, Value count, int64_t most,
+                function_ref<Value(Value)> source);
+  Fetch planFetch(Value blocks);
+  std::pair<Value, Value> blockRows(Value count, Value block, Value blocks);
+  void runSuperblock(Value base, Value count, Value firstPanel, Value lastPanel,
+                 function_ref<Value(Value)> source);
 };
 } // namespace
 
@@ -147,23 +162,51 @@ void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
       });
 }
 
-/// Cuts `count` rows into the fewest blocks of at most MR rows, sizes differing
-/// by at most one.
-void MatmulEmitter::forBlocks(Value count,
+/// Cuts `count` rows into the fewest blocks of at most `most` rows, sizes
+/// differing by at most one.
+void MatmulEmitter::forBlocks(Value count, int64_t most,
                               function_ref<void(Value, Value)> body) {
-  Value blocks = e.ceilDiv(count, e.index(maxRows()));
+  Value blocks = e.ceilDiv(count, e.index(most));
   e.loop(e.index(0), blocks, 1, [&](Value block) {
-    Value start = e.div(e.mul(count, block), blocks);
-    Value end = e.div(e.mul(count, e.add(block, 1)), blocks);
-    body(start, e.sub(end, start));
+    auto [start, rows] = blockRows(count, block, blocks);
+    body(start, rows);
   });
 }
 
+std::pair<Value, Value> MatmulEmitter::blockRows(Value count, Value block,
+                                                 Value blocks) {
+  Value start = e.div(e.mul(count, block), blocks);
+  Value end = e.div(e.mul(count, e.add(block, 1)), blocks);
+  return {start, e.sub(end, start)};
+}
+
+Fetch MatmulEmitter::planFetch(Value blocks) {
+  Value isAlone = e.equal(blocks, e.index(1));
+  // 2^log2(blocks) blocks cover the 2 * lines lines of a pair.
+  Value leading = math::CountLeadingZerosOp::create(e.b, e.loc, blocks);
+  Value log2 = e.sub(e.index(63), leading);
+  Value part =
+      arith::ShRUIOp::create(e.b, e.loc, e.index(2 * weight.lines), log2);
+  return {e.select(isAlone, e.index(kPrefetchLines), e.index(2 * weight.lines)),
+          e.select(isAlone, e.index(weight.lines), e.index(1)),
+          e.select(isAlone, e.index(0), part),
+          e.select(isAlone, e.index(1), log2)};
+}
+
+void MatmulEmitter::packRows(Value base, Value count, int64_t most,
+                             function_ref<Value(Value)> source) {
+  forBlocks(count, most, [&](Value start, Value rows) {
+    packBlock(e.add(base, start), rows, e.mul(start, rowElements()), source);
+  });
+}
+
+/// Panels that a group of blocks of at most `rows` rows takes.
 Value MatmulEmitter::groupPanels(Value rows) {
   Value panels = e.index(2);
-  for (int64_t r = maxRows(); r >= 1; --r) {
+  int64_t most = e.target.maxTileRows();
+  for (int64_t r = most; r >= 1; --r) {
     int64_t wide = widePanels(e.target, r);
-    if (wide != 2 && (r == maxRows() || widePanels(e.target, r + 1) != wide))
+    if (wide != 2 && (r == most || widePanels(e.target, r + 1) != wide))
       panels = e.select(e.lessEqual(rows, e.index(r)), e.index(wide), panels);
   }
   return panels;
@@ -208,20 +251,72 @@ void MatmulEmitter::writeTile(Value firstRow, Value rows, Value panel,
   });
 }
 
+/// The row blocks of one superblock against a range of panels.
+void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPanel,
+                              Value lastPanel,
+                              function_ref<Value(Value)> source) {
+  int64_t most = e.target.maxTileRows();
+  auto wide = getTileDispatch(module, e.target, family, /*wide=*/true);
+  auto pair = getTileDispatch(module, e.target, family, /*wide=*/false);
+  Value lines = e.index(weight.lines);
+  packRows(base, count, most, source);
+  Value blocks = e.ceilDiv(count, e.index(most));
+  Fetch fetch = planFetch(blocks);
+  auto runGroup = [&](func::FuncOp dispatch, Value panel, Value panels) {
+    e.loop(e.index(0), blocks, 1, [&](Value block) {
+      auto [start, rows] = blockRows(count, block, blocks);
+      Value line = e.add(expertLine, e.mul(panel, weight.lines));
+      Value offset = e.mul(start, rowElements());
+      Value ahead = e.add(line, e.add(fetch.first, e.mul(block, fetch.part)));
+      Value other = e.add(ahead, fetch.second);
+      func::CallOp::create(e.b, e.loc, dispatch,
+                           ValueRange{rows, packed, offset, bLines, line, lines,
+                                      tile, ahead, other, fetch.shift});
+      writeTile(e.add(base, start), rows, panel, panels);
+    });
+  };
+  // The group's width must suit all blocks; where the two sizes that occur
+  // would take different widths, take pairs.
+  Value smallest = e.div(count, blocks), largest = e.ceilDiv(count, blocks);
+  Value group = groupPanels(largest);
+  group =
+      e.select(e.equal(groupPanels(smallest), group), group, e.index(2));
+  Value isWide = e.less(e.index(2), group);
+  Value groups = e.div(e.sub(lastPanel, firstPanel), group);
+  Value rest = e.add(firstPanel, e.mul(groups, group));
+  e.when(isWide, [&] {
+    e.loop(e.index(0), groups, 1, [&](Value g) {
+      runGroup(wide, e.add(firstPanel, e.mul(g, group)), group);
+    });
+  });
+  e.loop(e.select(isWide, rest, firstPanel), lastPanel, 2,
+         [&](Value panel) { runGroup(pair, panel, e.index(2)); });
+}
+
 void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
-                              const PackedWeight &weight, Value expert, Value x,
-                              Value first, Value last, Value firstPair,
-                              Value lastPair,
-                              function_ref<Value(Value)> source, Value scratch,
-                              const TileWriter &writer) {
+                               const PackedWeight &weight, Value expert,
+                               Value x, Value first, Value last,
+                               Value firstPair, Value lastPair,
+                               function_ref<Value(Value)> source, Value scratch,
+                               const TileWriter &writer) {
   TileFamily family = TileFamily::of(weight.element, e.target);
   // Pairs are packed as they lie in x; rows of f32 take the other recipe.
   if (!cast<MemRefType>(x.getType()).getElementType().isBF16())
     family.recipe = Recipe::WidenFMA;
-  MatmulEmitter m{e, module, weight, family, x, writer,
-                  cast<MemRefType>(x.getType()).getDimSize(1), {}, {}, {}};
+  MatmulEmitter m{e,
+                  module,
+                  weight,
+                  family,
+                  x,
+                  writer,
+                  cast<MemRefType>(x.getType()).getDimSize(1),
+                  scratch,
+                  {},
+                  {},
+                  {},
+                  {}};
   int64_t superblock = superblockRows(e.target, weight.paddedK());
-  int64_t packedElements = superblock * m.rowElements();
+  int64_t packedElements = superblock * weight.paddedK();
   auto dynamic = [&](Type element) {
     return MemRefType::get({ShapedType::kDynamic}, element);
   };
@@ -236,52 +331,16 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
       e.b, e.loc, weight.buffer,
       SmallVector<ReassociationIndices>{{0, 1, 2}, {3}});
   int64_t width = weight.halfWidth ? 32 : 16;
-  Value bLines = memref::CastOp::create(
+  m.bLines = memref::CastOp::create(
       e.b, e.loc, MemRefType::get({ShapedType::kDynamic, width}, weight.element),
       flat);
-  auto wide = getTileDispatch(module, e.target, family, /*wide=*/true);
-  auto pair = getTileDispatch(module, e.target, family, /*wide=*/false);
-  Value expertLine = e.mul(expert, weight.panels * weight.lines);
-  Value lines = e.index(weight.lines);
+  m.expertLine = e.mul(expert, weight.panels * weight.lines);
   Value firstPanel = e.mul(firstPair, 2), lastPanel = e.mul(lastPair, 2);
 
-  auto runGroup = [&](func::FuncOp dispatch, Value base, Value count,
-                      Value panel, Value panels) {
-    m.forBlocks(count, [&](Value start, Value rows) {
-      Value line = e.add(expertLine, e.mul(panel, weight.lines));
-      Value offset = e.mul(start, m.rowElements());
-      func::CallOp::create(
-          e.b, e.loc, dispatch,
-          ValueRange{rows, m.packed, offset, bLines, line, lines, m.tile});
-      m.writeTile(e.add(base, start), rows, panel, panels);
-    });
-  };
-
-  e.loop(first, last, superblock, [&](Value base) {
-    Value count = e.min(e.sub(last, base), e.index(superblock));
-    m.forBlocks(count, [&](Value start, Value rows) {
-      m.packBlock(e.add(base, start), rows, e.mul(start, m.rowElements()),
-                  source);
-    });
-    // The group's width follows the largest block: blocks of one superblock
-    // differ by at most one row, and a group must suit all of them.
-    Value blocks = e.ceilDiv(count, e.index(m.maxRows()));
-    Value smallest = e.div(count, blocks), largest = e.ceilDiv(count, blocks);
-    Value group = m.groupPanels(largest);
-    // Where the two sizes would take different widths, take pairs.
-    group = e.select(e.equal(m.groupPanels(smallest), group), group,
-                     e.index(2));
-    Value isWide = e.less(e.index(2), group);
-    Value groups = e.div(e.sub(lastPanel, firstPanel), group);
-    Value rest = e.add(firstPanel, e.mul(groups, group));
-    e.when(isWide, [&] {
-      e.loop(e.index(0), groups, 1, [&](Value g) {
-        runGroup(wide, base, count, e.add(firstPanel, e.mul(g, group)), group);
-      });
-    });
-    Value pairsFrom = e.select(isWide, rest, firstPanel);
-    e.loop(pairsFrom, lastPanel, 2, [&](Value panel) {
-      runGroup(pair, base, count, panel, e.index(2));
-    });
+  // Superblocks of nearly one size: weights are read once for each.
+  Value count = e.sub(last, first);
+  m.forBlocks(count, superblock, [&](Value start, Value rows) {
+    Value base = e.add(first, start);
+    m.runSuperblock(base, rows, firstPanel, lastPanel, source);
   });
 }

@@ -10,9 +10,6 @@
 using namespace mlir;
 using namespace moec::kernels;
 
-/// 64-byte lines ahead of use that a tile prefetches of each panel.
-static constexpr int64_t kPrefetchLines = 24;
-
 Type TileFamily::rowElement(OpBuilder &b) const {
   return recipe == Recipe::DotPairs ? Type(b.getI32Type())
                                     : Type(b.getF32Type());
@@ -43,6 +40,7 @@ struct TileBuilder {
   const TileFamily &family;
   int64_t rows, panels;
   Value a, aOffset, bLines, line, lines;
+  Value ahead[2], shift;
 
   int64_t vectorsPerPanel() const { return 16 / e.lanes; }
   int64_t vectors() const { return panels * vectorsPerPanel(); }
@@ -108,11 +106,20 @@ Value TileBuilder::broadcastRow(int64_t row, Value element) {
 }
 
 void TileBuilder::prefetch(Value k) {
+  auto fetch = [&](Value line) {
+    memref::PrefetchOp::create(e.b, e.loc, bLines, ValueRange{line, e.index(0)},
+                               /*isWrite=*/false, /*localityHint=*/3,
+                               /*isDataCache=*/true);
+  };
+  if (panels <= 2) {
+    Value step =
+        arith::ShRUIOp::create(e.b, e.loc, e.mul(k, 2), shift);
+    for (int64_t panel = 0; panel < panels; ++panel)
+      fetch(e.add(ahead[panel], step));
+    return;
+  }
   for (int64_t panel = 0; panel < panels; ++panel)
-    memref::PrefetchOp::create(
-        e.b, e.loc, bLines,
-        ValueRange{e.add(panelLine(panel, k), kPrefetchLines), e.index(0)},
-        /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+    fetch(e.add(panelLine(panel, k), kPrefetchLines));
 }
 
 SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
@@ -164,7 +171,7 @@ static std::string familyName(const TileFamily &family) {
   return name + (family.recipe == Recipe::DotPairs ? "_dot" : "_widen");
 }
 
-/// Types of (A, aOffset, B, line, lines, C, cOffset).
+/// Types of (A, aOffset, B, line, lines, C, ahead, ahead', shift, cOffset).
 static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
   int64_t width = family.element.getIntOrFloatBitWidth() == 16 ? 32 : 16;
   Type index = b.getIndexType();
@@ -175,6 +182,9 @@ static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
           index,
           index,
           MemRefType::get({dynamic}, b.getF32Type()),
+          index,
+          index,
+          index,
           index};
 }
 
@@ -190,8 +200,10 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   function->setAttr("lm.tile", b.getDenseI64ArrayAttr({rows, panels}));
   Emitter e(b, function.getLoc(), target);
   auto args = function.getArguments();
-  TileBuilder tile{e, family, rows, panels, args[0], args[1],
-                   args[2], args[3], args[4]};
+  TileBuilder tile{e,       family,  rows,    panels,
+                   args[0], args[1], args[2], args[3],
+                   args[4], {args[6], args[7]}, args[8]};
+  Value cOffset = args.back();
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
   SmallVector<Value> acc =
       e.loop(e.index(0), args[4], 1, init, [&](Value k, ValueRange carried) {
@@ -203,7 +215,7 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
       int64_t offset =
           (v / perPanel * rows + r) * 16 + v % perPanel * e.lanes;
       e.store(acc[r * tile.vectors() + v], args[5],
-              {e.add(args[6], offset)});
+              {e.add(cOffset, offset)});
     }
   func::ReturnOp::create(b, e.loc);
   return function;
@@ -217,6 +229,8 @@ static void callTiles(Emitter &e, ModuleOp module, const TileFamily &family,
   for (int64_t p = 0; p < panels; p += each) {
     SmallVector<Value> operands(args);
     operands[3] = p ? e.add(args[3], e.mul(args[4], p)) : args[3];
+    if (p % 2) // the second of two tiles fetches what is the second's
+      operands[6] = args[7];
     operands.push_back(e.index(p * rows * 16));
     func::CallOp::create(e.b, e.loc, tile, operands);
   }

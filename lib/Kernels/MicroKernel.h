@@ -12,6 +12,9 @@
 
 namespace moec::kernels {
 
+/// 64-byte lines ahead of use that a tile fetches of its own panels.
+inline constexpr int64_t kPrefetchLines = 24;
+
 /// A family of register tiles that share an accumulation recipe.
 struct TileFamily {
   mlir::Type element; // of the weight in memory
@@ -27,10 +30,15 @@ struct TileFamily {
 /// Panels that a tile of `rows` rows takes at once, where there are enough.
 int64_t widePanels(const Target &target, int64_t rows);
 
-/// The function `(rows, A, aOffset, B, line, lines, C)` that computes `rows`
-/// rows (1..MR) times widePanels(rows) panels (`wide`) or two panels, and
-/// stores the tile as C[panel][row][16]. Made on first use, with the tiles
-/// that it calls.
+/// The function `(rows, A, aOffset, B, line, lines, C, ahead, ahead', shift)`
+/// that computes `rows` rows (1..MR) times widePanels(rows) panels (`wide`) or
+/// two panels, and stores the tile as C[panel][row][16]. Made on first use,
+/// with the tiles that it calls.
+///
+/// A tile of one or two panels fetches lines ahead + (2k >> shift) and
+/// ahead' + (2k >> shift) of B at its k-th line: its own panels' (shift 1)
+/// where it is the only one to read them, else a part of the panels that come
+/// next. Wider tiles fetch their own.
 mlir::func::FuncOp getTileDispatch(mlir::ModuleOp module, const Target &target,
                                    const TileFamily &family, bool wide);
 

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""Times one MoE layer beside the ceilings of the machine, in one process.
+
+usage: bench/moe_layer.py [--shape olmoe] [--type bf16] [-T 1,512] [-t 1,2] [--rounds 9] [--moec build/bin/moec]
+
+A round is ceiling, layer, ceiling; a figure is the layer's share of the mean of
+the two, and counts only if they agree within --agree percent. The layer runs
+from router to combine on random input, routed by a random router; its experts
+lie in a mapped file larger than the last-level cache.
+
+Printed for each row: median time, GFLOP/s and share of the compute ceiling
+(useful FLOPs: tokens * k * 6 * hidden * width), GB/s and share of the read
+ceiling (bytes of the experts that were chosen), and the share of the floor
+sum over experts of max(bytes / bandwidth, FLOPs / peak).
+"""
+import argparse
+import ctypes
+import mmap
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHAPES = {  # hidden, expert width, experts, top-k
+    "olmoe": (2048, 1024, 64, 8),
+    "qwen3": (2048, 768, 128, 8),
+    "mixtral": (4096, 14336, 8, 2),
+    "tiny": (192, 96, 16, 4),
+}
+
+
+class MemRef1(ctypes.Structure):
+    _fields_ = [("allocated", ctypes.c_void_p), ("aligned", ctypes.c_void_p), ("offset", ctypes.c_int64),
+                ("size", ctypes.c_int64), ("stride", ctypes.c_int64)]
+
+
+class MemRef2(ctypes.Structure):
+    _fields_ = [("allocated", ctypes.c_void_p), ("aligned", ctypes.c_void_p), ("offset", ctypes.c_int64),
+                ("sizes", ctypes.c_int64 * 2), ("strides", ctypes.c_int64 * 2)]
+
+
+def rows(array):
+    p = array.ctypes.data
+    return MemRef2(p, p, 0, (ctypes.c_int64 * 2)(*array.shape), (ctypes.c_int64 * 2)(array.shape[1], 1))
+
+
+def raw(address, size):
+    return MemRef1(address, address, 0, size, 1)
+
+
+def graph(hidden, width, experts, k, weight, activation):
+    w = lambda *dims: f"tensor<{'x'.join(map(str, dims))}x{weight}>"
+    types = f"tensor<?x{hidden}x{activation}>", w(experts, hidden), w(experts, 2 * width, hidden), w(experts, hidden, width)
+    out = f"tensor<?x{hidden}xf32>"
+    return f"""
+func.func @layer(%x: {types[0]}, %gate: {types[1]}, %gu: {types[2]}, %down: {types[3]}) -> {out} {{
+  %y = moe.layer %x router(%gate) experts(%gu, %down) #moe.router<top_k = {k}> <silu> : ({', '.join(types)}) -> {out}
+  return %y : {out}
+}}
+"""
+
+
+def anonymous(size):
+    """Zeroed memory aligned to 2 MiB, with huge pages where the system gives them."""
+    area = mmap.mmap(-1, size + (2 << 20))
+    try:
+        area.madvise(mmap.MADV_HUGEPAGE)
+    except (AttributeError, OSError):
+        pass
+    start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    return area, (start + (2 << 20) - 1) // (2 << 20) * (2 << 20)
+
+
+def fill_random(address, size, weight, scale, generator):
+    """Fills packed bytes with values N(0, scale^2): any bits are a valid packing."""
+    block = (generator.standard_normal(1 << 20) * scale).astype(np.float32)
+    if weight == "bf16":
+        block = (block.view(np.uint32) >> 16).astype(np.uint16)
+    view = np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8)), (size,))
+    data = block.view(np.uint8)
+    for start in range(0, size, data.size):
+        part = min(data.size, size - start)
+        view[start:start + part] = data[:part]
+
+
+class Layer:
+    def __init__(self, args, folder):
+        hidden, width, experts, k = SHAPES[args.shape]
+        self.shape = SHAPES[args.shape]
+        source, library = folder / "layer.mlir", folder / "layer.so"
+        source.write_text(graph(hidden, width, experts, k, args.type, args.activation))
+        options = [f"--target={args.target}"]
+        subprocess.run([args.moec, source, "--emit=lib", "-o", library, *options], check=True)
+        text = subprocess.run([args.moec, source, "--compile-to=buffers", *options], check=True, capture_output=True,
+                              text=True).stdout
+        arena = re.search(r"lm\.arena = \{([^}]*)\}", text).group(1)
+        number = lambda name: int(re.search(name + r" = (\d+)", arena).group(1))
+        self.arena_size = lambda tokens, threads: (number("per_token") * tokens + number("fixed")
+                                                   + number("per_thread") * threads)
+        self.call = ctypes.CDLL(str(library))._mlir_ciface_layer
+        self.call.restype = None
+        self.call.argtypes = [ctypes.c_void_p] * 6 + [ctypes.c_int64] * 3
+        bytes_each = 2 if args.type == "bf16" else 4
+        up = lambda n: (n + 31) // 32 * 32
+        sizes = [up(experts) * hidden * bytes_each, experts * 2 * up(width) * hidden * bytes_each,
+                 experts * up(hidden) * width * bytes_each]
+        self.expert_bytes = (sizes[1] + sizes[2]) // experts
+        total = sum(sizes) + 3 * 4096
+        # Weights come from a mapped file, as in an executable.
+        path = folder / "weights"
+        with open(path, "wb") as file:
+            file.truncate(total)
+        self.file = open(path, "r+b")
+        self.map = mmap.mmap(self.file.fileno(), total)
+        base = ctypes.addressof(ctypes.c_char.from_buffer(self.map))
+        generator = np.random.default_rng(0)
+        self.weights = []
+        for size, scale in zip(sizes, (1.0 / hidden ** 0.5, 1.0 / hidden ** 0.5, 1.0 / width ** 0.5)):
+            fill_random(base, size, args.type, scale, generator)
+            self.weights.append(raw(base, size))
+            base += (size + 4095) // 4096 * 4096
+        self.generator = generator
+        self.activation = args.activation
+
+    def prepare(self, tokens, threads):
+        hidden = self.shape[0]
+        capacity = max(16, (tokens + 15) // 16 * 16)
+        size = self.arena_size(capacity, threads)
+        self.area, address = anonymous(size)
+        self.arena = raw(address, size)
+        self.capacity, self.threads, self.tokens = capacity, threads, tokens
+        self.out = np.zeros((tokens, hidden), np.float32)
+
+    def run(self, x):
+        refs = [rows(x), *self.weights, rows(self.out), self.arena]
+        pointers = [ctypes.addressof(ref) for ref in refs]
+        start = time.perf_counter()
+        self.call(*pointers, self.capacity, 0, self.threads)
+        return time.perf_counter() - start
+
+    def input(self):
+        x = self.generator.standard_normal((self.tokens, self.shape[0])).astype(np.float32)
+        if self.activation == "bf16":
+            return (x.view(np.uint32) >> 16).astype(np.uint16)
+        return x
+
+
+def load_ceilings(folder):
+    library = folder / "ceilings.so"
+    subprocess.run(["clang-22", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", ROOT / "bench/ceilings.c", "-o",
+                    library, "-L/usr/lib/llvm-22/lib"], check=True)
+    lib = ctypes.CDLL(str(library))
+    for name in ("ceiling_fma", "ceiling_dot_pairs"):
+        getattr(lib, name).restype = ctypes.c_double
+        getattr(lib, name).argtypes = [ctypes.c_int, ctypes.c_double]
+    lib.ceiling_read.restype = ctypes.c_double
+    lib.ceiling_read.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_int, ctypes.c_int]
+    return lib
+
+
+def best_read(lib, layer, threads, offset):
+    """Read bandwidth over the experts' own mapping, the best of the ways tried."""
+    size = min(layer.weights[1].size, 512 << 20)
+    return max(lib.ceiling_read(layer.weights[1].aligned, size, threads, streams, prefetch)
+               for streams in (1, 4) for prefetch in (0, 1))
+
+
+def measure(lib, layer, args, tokens, threads):
+    hidden, width, experts, k = layer.shape
+    layer.prepare(tokens, threads)
+    for _ in range(2):
+        layer.run(layer.input())
+    figures = []
+    for attempt in range(args.rounds * 3):
+        peak = lambda: max(lib.ceiling_fma(threads, 0.05), lib.ceiling_dot_pairs(threads, 0.02))
+        before = peak(), best_read(lib, layer, threads, 0)
+        repeats = max(1, min(20, int(0.1 / max(1e-6, layer.run(layer.input())))))
+        times = sorted(layer.run(layer.input()) for _ in range(repeats))
+        after = peak(), best_read(lib, layer, threads, 0)
+        if any(abs(a - b) > args.agree / 100 * max(a, b) for a, b in zip(before, after)):
+            continue
+        seconds = times[len(times) // 2]
+        flops = tokens * k * 6 * hidden * width
+        # Distinct experts expected under uniform routing.
+        distinct = experts * (1 - (1 - k / experts) ** tokens)
+        touched = distinct * layer.expert_bytes
+        top, read = sum(before[:1] + after[:1]) / 2, (before[1] + after[1]) / 2
+        each = tokens * k / distinct
+        floor = distinct * max(layer.expert_bytes / read, each * 6 * hidden * width / top)
+        figures.append((seconds, flops / seconds / top, touched / seconds / read, floor / seconds, top, read))
+        if len(figures) >= args.rounds:
+            break
+    if not figures:
+        print(f"T={tokens:<5d} t={threads}  no round whose ceilings agree", flush=True)
+        return
+    median = [sorted(column)[len(figures) // 2] for column in zip(*figures)]
+    seconds, compute, memory, floor, top, read = median
+    print(f"T={tokens:<5d} t={threads}  {seconds * 1e3:9.3f} ms  {compute * 100:5.1f} % of {top / 1e9:6.1f} GFLOP/s  "
+          f"{memory * 100:5.1f} % of {read / 1e9:5.1f} GB/s  {floor * 100:5.1f} % of floor  ({len(figures)} rounds)",
+          flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="olmoe", help="olmoe, qwen3, mixtral, tiny, or hidden,width,experts,k")
+    parser.add_argument("--type", choices=("bf16", "f32"), default="bf16")
+    parser.add_argument("--activation", choices=("bf16", "f32"), default="f32")
+    parser.add_argument("-T", default="1,512")
+    parser.add_argument("-t", default="1,2")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--agree", type=float, default=10)
+    parser.add_argument("--target", default="native")
+    parser.add_argument("--work", help="folder for the library and the weights file")
+    parser.add_argument("--moec", default=ROOT / "build/bin/moec")
+    args = parser.parse_args()
+    if args.shape not in SHAPES:
+        SHAPES[args.shape] = tuple(map(int, args.shape.split(",")))
+    os.environ.setdefault("OMP_PROC_BIND", "close")
+    with tempfile.TemporaryDirectory(dir=args.work) as folder:
+        folder = pathlib.Path(folder)
+        lib = load_ceilings(folder)
+        layer = Layer(args, folder)
+        print(f"{args.shape}: hidden {layer.shape[0]}, width {layer.shape[1]}, {layer.shape[2]} experts, "
+              f"top-{layer.shape[3]}, {args.type}")
+        for threads in map(int, args.t.split(",")):
+            for tokens in map(int, args.T.split(",")):
+                measure(lib, layer, args, tokens, threads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

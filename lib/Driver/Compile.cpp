@@ -6,13 +6,21 @@
 
 #include "moe/Driver/Compile.h"
 
+#include "Diagnostics.h"
+#include "LayerFunctions.h"
 #include "LayerHeader.h"
+#include "LayerPacking.h"
+#include "OutputFile.h"
+#include "OutputNames.h"
 #include "PayloadWriter.h"
+#include "Progress.h"
+#include "Remarks.h"
+#include "dialects/MoE/Transforms/BufferContext.h"
 #include "moe/Driver/Codegen.h"
 #include "moe/Import/ModelBuilder.h"
 #include "moe/Runtime/Payload.h"
 
-#include "mlir/Parser/Parser.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -22,15 +30,10 @@
 
 #include <chrono>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace mlir;
 using namespace moec;
-
-static llvm::Error makeError(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
 
 std::optional<Emit> moec::parseEmit(StringRef name) {
   return llvm::StringSwitch<std::optional<Emit>>(name)
@@ -45,42 +48,6 @@ std::optional<Emit> moec::parseEmit(StringRef name) {
 }
 
 namespace {
-/// A file that appears under its name only when it is whole.
-class OutputFile {
-public:
-  explicit OutputFile(std::string path)
-      : path(std::move(path)), temporary(temporaryName(this->path)) {}
-  ~OutputFile() {
-    if (!kept)
-      llvm::sys::fs::remove(temporary);
-  }
-  const std::string &name() const { return temporary; }
-
-  /// Flushes to disk and takes the final name.
-  llvm::Error keep(bool executable) {
-    int fd = ::open(temporary.c_str(), O_RDWR | O_CLOEXEC);
-    bool done = fd >= 0 && ::fsync(fd) == 0;
-    if (done && executable)
-      done = ::fchmod(fd, 0755) == 0;
-    if (fd >= 0)
-      ::close(fd);
-    if (!done || ::rename(temporary.c_str(), path.c_str()) != 0)
-      return makeError(path + ": cannot be written: " + std::strerror(errno));
-    kept = true;
-    return llvm::Error::success();
-  }
-
-private:
-  static std::string temporaryName(StringRef path) {
-    llvm::SmallString<256> name(llvm::sys::path::parent_path(path));
-    llvm::sys::path::append(name, "." + llvm::sys::path::filename(path) +
-                                      ".moec-" + llvm::Twine(::getpid()));
-    return std::string(name);
-  }
-  std::string path, temporary;
-  bool kept = false;
-};
-
 /// One run of the driver.
 class Compilation {
 public:
@@ -90,20 +57,25 @@ public:
   llvm::Error run();
 
 private:
+  llvm::Error prepare();
   llvm::Error import();
   llvm::Error importModel();
   llvm::Error importGraph();
-  llvm::Error lower(Phase last);
+  llvm::Error lower(Phase phase);
+  llvm::Error lowerLayers();
+  llvm::Error estimate();
+  llvm::Error emitAll();
   llvm::Error emitMachineCode();
   llvm::Error emitExecutable();
   llvm::Error emitLibrary();
-  llvm::Error writeText(StringRef path, StringRef text);
-  llvm::Error writeObjectFile(OutputFile &file);
+  llvm::Error writeWeights(const LinkKit &kit, OutputFile &executable);
+  llvm::Error writeText(Emit emit, StringRef text);
   std::vector<PayloadFile> payloadFiles();
   bool emits(Emit emit) const {
     return llvm::is_contained(options.emits, emit);
   }
-  std::string outputFor(Emit emit) const;
+  bool hasLayers();
+  StringRef objectBytes() const { return {object.data(), object.size()}; }
   void stage(StringRef name);
 
   const CompileOptions &options;
@@ -113,8 +85,13 @@ private:
   std::unique_ptr<::moe::WeightSource> weights;
   ::moe::ElementType activation = ::moe::ElementType::F32;
   std::string directory;
-  OwningOpRef<ModuleOp> module;
-  LayerSignatures signatures;
+  /// Owned by `model` or `graph`.
+  ModuleOp module;
+  OwningOpRef<ModuleOp> model;
+  GraphFile graph;
+  Phase reached = Phase::Import;
+  LayerSignatures layers;
+  OutputNames names;
   std::vector<WeightPlacement> placements;
   SmallVector<char, 0> object;
   std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
@@ -163,83 +140,77 @@ llvm::Error Compilation::importModel() {
     weights = std::move(*mapped);
   }
   activation = activationType(config->weightType, machine.kernels);
-  module = ::moe::buildModel(context, *config, activation);
+  model = ::moe::buildModel(context, *config, activation);
+  module = *model;
   return llvm::Error::success();
 }
 
 llvm::Error Compilation::importGraph() {
-  std::string diagnostics;
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    if (!diagnostics.empty())
-      return;
-    llvm::raw_string_ostream os(diagnostics);
-    os << diagnostic.getLocation() << ": " << diagnostic;
-  });
-  module = parseSourceFile<ModuleOp>(options.input, &context);
-  if (module)
-    return llvm::Error::success();
-  return makeError(diagnostics.empty() ? options.input + ": cannot be read"
-                                       : diagnostics);
+  llvm::Expected<GraphFile> read = readGraph(context, options.input);
+  if (!read)
+    return read.takeError();
+  graph = std::move(*read);
+  module = *graph.module;
+  return llvm::Error::success();
 }
 
 llvm::Error Compilation::import() {
-  if (!llvm::sys::fs::exists(options.input))
-    return makeError(options.input + ": no such file or directory; expected a "
-                                     "Hugging Face directory, a config.json or "
-                                     "a .mlir file");
-  bool graph = StringRef(options.input).ends_with(".mlir");
-  if (llvm::Error error = graph ? importGraph() : importModel())
+  bool isGraph = StringRef(options.input).ends_with(".mlir");
+  if (llvm::Error error = isGraph ? importGraph() : importModel())
     return error;
-  machine.kernels.setOn(*module);
+  machine.kernels.setOn(module);
   return llvm::Error::success();
 }
 
 llvm::Error Compilation::lower(Phase phase) {
-  std::string diagnostics;
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    if (!diagnostics.empty() ||
-        diagnostic.getSeverity() != DiagnosticSeverity::Error)
-      return;
-    llvm::raw_string_ostream os(diagnostics);
-    if (!isa<UnknownLoc>(diagnostic.getLocation()))
-      os << diagnostic.getLocation() << ": ";
-    os << diagnostic;
-  });
-  if (succeeded(runPhases(*module, phase, /*verifyEach=*/false)))
+  ErrorCollector errors(context);
+  PassManager pm(&context);
+  pm.enableVerifier(false);
+  for (Phase next : getPhases())
+    if (next > reached && next <= phase)
+      addPhase(pm, next);
+  reached = phase;
+  if (succeeded(pm.run(module)))
     return llvm::Error::success();
-  return makeError(diagnostics);
+  return errors.take(options.input + ": cannot be compiled");
 }
 
-llvm::Error Compilation::writeText(StringRef path, StringRef text) {
-  if (path == "-") {
-    llvm::outs() << text;
-    return llvm::Error::success();
-  }
-  OutputFile file(path.str());
-  {
-    std::error_code code;
-    llvm::raw_fd_ostream stream(file.name(), code);
-    if (code)
-      return makeError(path + ": cannot be written: " + code.message());
-    stream << text;
-  }
-  return file.keep(/*executable=*/false);
+/// Lowers a module whose public functions become C functions.
+llvm::Error Compilation::lowerLayers() {
+  llvm::Expected<LayerSignatures> collected = collectLayers(graph);
+  if (!collected)
+    return collected.takeError();
+  layers = std::move(*collected);
+  if (llvm::Error error = lower(Phase::Fused))
+    return error;
+  if (options.remarks)
+    remarkOnFusion(module);
+  if (llvm::Error error = lower(Phase::Vector))
+    return error;
+  for (const LayerSignature &layer : layers)
+    for (const LayerValue *weight : layer.weights())
+      addPackingFunction(module, weight->packed);
+  if (llvm::Error error = lower(Phase::LLVM))
+    return error;
+  addLayerFunctions(module, layers);
+  return llvm::Error::success();
 }
 
-/// Where one of several outputs goes: the given name, with the kind's suffix
-/// where there is more than one.
-std::string Compilation::outputFor(Emit emit) const {
-  if (options.emits.size() == 1 || emit == Emit::Executable)
-    return options.output;
-  SmallString<256> path(options.output);
-  StringRef suffix = emit == Emit::Library    ? "so"
-                     : emit == Emit::Header   ? "h"
-                     : emit == Emit::Object   ? "o"
-                     : emit == Emit::Assembly ? "s"
-                     : emit == Emit::LLVM     ? "ll"
-                                              : "mlir";
-  llvm::sys::path::replace_extension(path, suffix);
-  return std::string(path);
+llvm::Error Compilation::writeText(Emit emit, StringRef text) {
+  std::string path = names.of(emit);
+  if (path != "-") {
+    OutputFile file(path);
+    if (llvm::Error error = file.write(text))
+      return error;
+    return file.keep(/*executable=*/false);
+  }
+  llvm::outs() << text;
+  llvm::outs().flush();
+  std::error_code code = llvm::outs().error();
+  llvm::outs().clear_error();
+  if (code)
+    return makeError("standard output: cannot be written: " + code.message());
+  return llvm::Error::success();
 }
 
 llvm::Error Compilation::emitMachineCode() {
@@ -247,14 +218,14 @@ llvm::Error Compilation::emitMachineCode() {
   if (!target)
     return target.takeError();
   llvm::LLVMContext llvmContext;
-  auto translated = translateAndOptimize(*module, llvmContext, **target);
+  auto translated = translateAndOptimize(module, llvmContext, **target);
   if (!translated)
     return translated.takeError();
   stage("LLVM IR, optimised");
   if (emits(Emit::LLVM)) {
     std::string text;
     llvm::raw_string_ostream(text) << **translated;
-    if (llvm::Error error = writeText(outputFor(Emit::LLVM), text))
+    if (llvm::Error error = writeText(Emit::LLVM, text))
       return error;
   }
   if (emits(Emit::Assembly)) {
@@ -263,8 +234,8 @@ llvm::Error Compilation::emitMachineCode() {
                                       llvm::CodeGenFileType::AssemblyFile);
     if (!text)
       return text.takeError();
-    if (llvm::Error error = writeText(outputFor(Emit::Assembly),
-                                      StringRef(text->data(), text->size())))
+    if (llvm::Error error =
+            writeText(Emit::Assembly, StringRef(text->data(), text->size())))
       return error;
   }
   auto code = moec::emitMachineCode(**translated, **target,
@@ -273,7 +244,7 @@ llvm::Error Compilation::emitMachineCode() {
     return code.takeError();
   object = std::move(*code);
   stage("machine code");
-  return checkUndefinedSymbols(StringRef(object.data(), object.size()));
+  return checkUndefinedSymbols(objectBytes());
 }
 
 std::vector<PayloadFile> Compilation::payloadFiles() {
@@ -288,45 +259,55 @@ std::vector<PayloadFile> Compilation::payloadFiles() {
   return files;
 }
 
-llvm::Error Compilation::writeObjectFile(OutputFile &file) {
-  std::error_code code;
-  llvm::raw_fd_ostream stream(file.name(), code);
-  if (code)
-    return makeError(options.output + ": cannot be written: " + code.message());
-  stream << StringRef(object.data(), object.size());
-  return llvm::Error::success();
+/// Writes the payload: into a section of `executable`, or into a file beside.
+llvm::Error Compilation::writeWeights(const LinkKit &kit,
+                                      OutputFile &executable) {
+  SmallString<128> name =
+      llvm::sys::path::filename(StringRef(directory).rtrim('/'));
+  PayloadInputs inputs{module,  placements,      *config,
+                       activation, *weights,     machine,
+                       std::string(name), options.chunk, options.threads,
+                       payloadFiles()};
+  uint64_t bytes = payloadBytes(inputs);
+  bool embedded = options.weightsPlace == WeightsPlace::Embedded;
+  std::string output = names.of(Emit::Executable);
+  std::string path = embedded ? output : output + ".weights";
+  if (llvm::Error error = checkRoom(path, bytes))
+    return error;
+  if (embedded) {
+    llvm::Expected<uint64_t> offset = appendSection(
+        executable.name(), ::moe::runtime::kPayloadSectionName, bytes);
+    if (!offset)
+      return offset.takeError();
+    int fd = ::open(executable.name().c_str(), O_RDWR | O_CLOEXEC);
+    llvm::Error error = writePayload(inputs, path, fd, *offset);
+    ::close(fd);
+    return error;
+  }
+  OutputFile file(path);
+  int fd = ::open(file.name().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0)
+    return makeError(path + ": cannot be written: " + std::strerror(errno));
+  llvm::Error error = writePayload(inputs, path, fd, 0);
+  ::close(fd);
+  if (error)
+    return error;
+  return file.keep(/*executable=*/false);
 }
 
 llvm::Error Compilation::emitExecutable() {
-  if (!config)
-    return makeError(options.input +
-                     ": a .mlir file has no model to run; expected "
-                     "--emit=lib,header, obj, asm, llvm or mlir");
   llvm::Expected<LinkKit> kit = LinkKit::find(options.argv0);
   if (!kit)
     return kit.takeError();
-  OutputFile objectFile(options.output + ".o");
-  if (llvm::Error error = writeObjectFile(objectFile))
+  std::string output = names.of(Emit::Executable);
+  OutputFile objectFile(output + ".o");
+  if (llvm::Error error = objectFile.write(objectBytes()))
     return error;
-  OutputFile file(options.output);
-  if (llvm::Error error =
-          linkExecutable(*kit, objectFile.name(), file.name()))
+  OutputFile file(output);
+  if (llvm::Error error = linkExecutable(*kit, objectFile.name(), file.name()))
     return error;
   stage("link");
-  SmallString<128> name = llvm::sys::path::filename(
-      StringRef(directory).rtrim('/'));
-  PayloadInputs inputs{*module, placements, *config, activation, *weights, machine,
-                       std::string(name), options.chunk, options.threads,
-                       payloadFiles()};
-  llvm::Expected<uint64_t> offset =
-      appendSection(file.name(), ::moe::runtime::kPayloadSectionName,
-                    payloadBytes(inputs));
-  if (!offset)
-    return offset.takeError();
-  int fd = ::open(file.name().c_str(), O_RDWR | O_CLOEXEC);
-  llvm::Error error = writePayload(inputs, fd, *offset);
-  ::close(fd);
-  if (error)
+  if (llvm::Error error = writeWeights(*kit, file))
     return error;
   stage("weights");
   return file.keep(/*executable=*/true);
@@ -336,16 +317,51 @@ llvm::Error Compilation::emitLibrary() {
   llvm::Expected<LinkKit> kit = LinkKit::find(options.argv0);
   if (!kit)
     return kit.takeError();
-  OutputFile objectFile(options.output + ".o");
-  if (llvm::Error error = writeObjectFile(objectFile))
+  std::string output = names.of(Emit::Library);
+  OutputFile objectFile(output + ".o");
+  if (llvm::Error error = objectFile.write(objectBytes()))
     return error;
-  OutputFile file(outputFor(Emit::Library));
-  if (llvm::Error error = linkLibrary(*kit, objectFile.name(), file.name()))
+  OutputFile file(output);
+  if (llvm::Error error = linkLibrary(*kit, objectFile.name(), file.name(),
+                                      llvm::sys::path::filename(output)))
     return error;
   return file.keep(/*executable=*/true);
 }
 
-llvm::Error Compilation::run() {
+/// What a user should know before waiting: the machine, and how much it will
+/// be. An executable that the disk has no room for is not begun.
+llvm::Error Compilation::estimate() {
+  std::string line = machine.describe();
+  bool embedded = options.weightsPlace == WeightsPlace::Embedded;
+  if (!config || !emits(Emit::Executable)) {
+    llvm::errs() << "moec: " << line << "\n";
+    return llvm::Error::success();
+  }
+  // Packing pads rows to panels: a few percent at most.
+  uint64_t bytes = ::moe::countParameters(*config).total *
+                   (config->weightType == ::moe::ElementType::F32 ? 4 : 2);
+  llvm::errs() << "moec: " << line << ", weights " << showBytes(bytes)
+               << (embedded ? "" : " beside the executable") << "\n";
+  return checkRoom(names.of(Emit::Executable), bytes);
+}
+
+/// Whether the public functions of the graph get C functions. A model's step,
+/// printed as a graph and read again, keeps its own interface.
+bool Compilation::hasLayers() {
+  if (config)
+    return false;
+  if (emits(Emit::Library) || emits(Emit::Header))
+    return true;
+  return llvm::none_of(module.getOps<func::FuncOp>(), [](func::FuncOp f) {
+    return f->hasAttr(mlir::moe::kStepAttr);
+  });
+}
+
+llvm::Error Compilation::prepare() {
+  llvm::Expected<OutputNames> chosen = OutputNames::choose(options);
+  if (!chosen)
+    return chosen.takeError();
+  names = std::move(*chosen);
   auto described = describeMachine(options.target, options.emulateISA);
   if (!described)
     return described.takeError();
@@ -355,39 +371,24 @@ llvm::Error Compilation::run() {
   context.appendDialectRegistry(registry);
   context.loadAllAvailableDialects();
   stage("start");
-  if (llvm::Error error = import())
-    return error;
-  stage("import");
-  if (emits(Emit::MLIR)) {
-    if (llvm::Error error = lower(options.compileTo))
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::emitAll() {
+  if (emits(Emit::Header))
+    if (llvm::Error error = writeText(
+            Emit::Header,
+            renderHeader(layers, names.stem(), machine.cpuName())))
       return error;
-    std::string text;
-    llvm::raw_string_ostream(text) << **module << "\n";
-    return writeText(options.output.empty() ? "-" : outputFor(Emit::MLIR),
-                     text);
-  }
-  if (emits(Emit::Library) || emits(Emit::Header)) {
-    if (llvm::Error error = prepareLayers(*module, signatures))
-      return error;
-  }
-  if (llvm::Error error = lower(Phase::LLVM))
-    return error;
-  stage("phases");
-  placements = takePlacements(*module);
-  if (emits(Emit::Header)) {
-    if (llvm::Error error =
-            writeText(outputFor(Emit::Header),
-                      renderHeader(*module, signatures,
-                                   llvm::sys::path::stem(options.output))))
-      return error;
-    if (options.emits.size() == 1)
-      return llvm::Error::success();
-  }
+  if (options.emits == std::vector{Emit::Header})
+    return llvm::Error::success();
   if (llvm::Error error = emitMachineCode())
     return error;
+  if (options.remarks)
+    remarkOnCode(module, machine, objectBytes());
   if (emits(Emit::Object)) {
-    OutputFile file(outputFor(Emit::Object));
-    if (llvm::Error error = writeObjectFile(file))
+    OutputFile file(names.of(Emit::Object));
+    if (llvm::Error error = file.write(objectBytes()))
       return error;
     if (llvm::Error error = file.keep(/*executable=*/false))
       return error;
@@ -396,9 +397,41 @@ llvm::Error Compilation::run() {
     if (llvm::Error error = emitLibrary())
       return error;
   if (emits(Emit::Executable))
-    if (llvm::Error error = emitExecutable())
-      return error;
+    return emitExecutable();
   return llvm::Error::success();
+}
+
+llvm::Error Compilation::run() {
+  if (llvm::Error error = prepare())
+    return error;
+  if (llvm::Error error = import())
+    return error;
+  stage("import");
+  if (emits(Emit::MLIR)) {
+    if (llvm::Error error = lower(options.compileTo))
+      return error;
+    std::string text;
+    llvm::raw_string_ostream(text) << module << "\n";
+    return writeText(Emit::MLIR, text);
+  }
+  if (llvm::Error error = estimate())
+    return error;
+  if (options.remarks)
+    remarkOnMachine(machine, options.target);
+  if (hasLayers()) {
+    if (llvm::Error error = lowerLayers())
+      return error;
+  } else {
+    if (llvm::Error error = lower(Phase::Fused))
+      return error;
+    if (options.remarks)
+      remarkOnFusion(module);
+    if (llvm::Error error = lower(Phase::LLVM))
+      return error;
+  }
+  stage("phases");
+  placements = takePlacements(module);
+  return emitAll();
 }
 
 llvm::Error moec::compile(const CompileOptions &options) {

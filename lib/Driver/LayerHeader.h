@@ -1,4 +1,4 @@
-//===- LayerHeader.h - Functions of a graph as C functions ------*- C++ -*-===//
+//===- LayerHeader.h - The header of a library ------------------*- C++ -*-===//
 //
 // Part of moe-mlir.
 //
@@ -7,34 +7,16 @@
 #ifndef MOE_LIB_DRIVER_LAYERHEADER_H
 #define MOE_LIB_DRIVER_LAYERHEADER_H
 
-#include "mlir/IR/BuiltinOps.h"
-#include "llvm/Support/Error.h"
-#include <string>
-#include <vector>
+#include "LayerSignature.h"
 
 namespace moec {
 
-/// One argument or result of a public function, as its graph declared it.
-struct LayerArgument {
-  std::string name;
-  mlir::Type type;
-};
+/// The C header of the functions in `signatures`; `name` is the library's.
+std::string renderHeader(const LayerSignatures &signatures,
+                         llvm::StringRef name, llvm::StringRef target);
 
-/// A public function before it is lowered.
-struct LayerSignature {
-  std::string name;
-  std::vector<LayerArgument> arguments, results;
-};
-using LayerSignatures = std::vector<LayerSignature>;
-
-/// Notes the public functions of a graph, gives each a C interface, and checks
-/// that C can call them.
-llvm::Error prepareLayers(mlir::ModuleOp module, LayerSignatures &signatures);
-
-/// The C header of a lowered module.
-std::string renderHeader(mlir::ModuleOp module,
-                         const LayerSignatures &signatures,
-                         llvm::StringRef guard);
+/// One function as JSON, for callers that have no C compiler.
+std::string describeLayer(const LayerSignature &signature);
 
 } // namespace moec
 

@@ -6,6 +6,8 @@
 
 #include "moe/Driver/Link.h"
 
+#include "Diagnostics.h"
+
 #include "lld/Common/Driver.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -14,10 +16,6 @@
 LLD_HAS_DRIVER(elf)
 
 using namespace moec;
-
-static llvm::Error makeError(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
 
 llvm::Expected<LinkKit> LinkKit::find(const char *argv0) {
   static int anchor;
@@ -42,7 +40,9 @@ static llvm::Error runLinker(std::vector<std::string> arguments) {
                                     {{lld::Gnu, &lld::elf::link}});
   if (result.retCode == 0)
     return llvm::Error::success();
-  return makeError("linking failed: " + llvm::StringRef(err).rtrim());
+  llvm::StringRef first = llvm::StringRef(err).ltrim().split('\n').first;
+  first.consume_front("ld.lld: error: ");
+  return makeError("linking failed: " + first);
 }
 
 llvm::Error moec::linkExecutable(const LinkKit &kit, llvm::StringRef object,
@@ -62,9 +62,9 @@ llvm::Error moec::linkExecutable(const LinkKit &kit, llvm::StringRef object,
 }
 
 llvm::Error moec::linkLibrary(const LinkKit &kit, llvm::StringRef object,
-                              llvm::StringRef output) {
+                              llvm::StringRef output, llvm::StringRef name) {
   auto in = [&](const char *name) { return kit.directory + "/" + name; };
-  return runLinker({"ld.lld", "-shared", "-o", output.str(), "--build-id=none",
-                    "-z", "relro", "-z", "now", object.str(), in("libomp.so"),
+  return runLinker({"ld.lld", "-shared", "-o", output.str(), "-soname",
+                    name.str(), "--build-id=none", "-z", "relro", "-z", "now", object.str(), in("libomp.so"),
                     in("libc.so.6")});
 }

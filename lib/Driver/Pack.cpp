@@ -7,6 +7,8 @@
 
 #include "moe/Driver/Pack.h"
 
+#include "Diagnostics.h"
+
 #include "llvm/ADT/APFloat.h"
 #include <cmath>
 #include <cstring>
@@ -16,10 +18,6 @@ using namespace mlir;
 using namespace moec;
 using lm::Layout;
 using lm::PackedType;
-
-static llvm::Error makeError(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
 
 /// f32 -> bf16, round to nearest even.
 static uint16_t toBF16(float value) {

@@ -8,6 +8,9 @@
 
 #include "PayloadWriter.h"
 
+#include "Diagnostics.h"
+#include "Progress.h"
+
 #include "dialects/MoE/Transforms/BufferContext.h"
 #include "moe/Runtime/Payload.h"
 
@@ -22,10 +25,6 @@ using namespace mlir;
 using namespace moec;
 using nlohmann::ordered_json;
 using ::moe::runtime::alignToPayload;
-
-static llvm::Error makeError(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
 
 namespace {
 struct Section {
@@ -150,32 +149,44 @@ uint64_t moec::payloadBytes(const PayloadInputs &inputs) {
          sections.back().bytes;
 }
 
-static llvm::Error writeAt(int fd, llvm::ArrayRef<char> bytes,
-                           uint64_t offset) {
-  while (!bytes.empty()) {
-    ssize_t done = ::pwrite(fd, bytes.data(), bytes.size(), offset);
-    if (done <= 0)
-      return makeError("writing the payload failed: " +
-                       llvm::Twine(std::strerror(errno)));
-    bytes = bytes.drop_front(done);
-    offset += done;
-  }
-  return llvm::Error::success();
-}
+namespace {
+/// An open file and its name for messages.
+struct Output {
+  StringRef path;
+  int fd;
 
-llvm::Error moec::writePayload(const PayloadInputs &inputs, int fd,
-                               uint64_t offset) {
+  llvm::Error writeAt(llvm::ArrayRef<char> bytes, uint64_t offset) const {
+    while (!bytes.empty()) {
+      ssize_t done = ::pwrite(fd, bytes.data(), bytes.size(), offset);
+      if (done < 0 && errno == EINTR)
+        continue;
+      if (done <= 0)
+        return makeError(path + ": writing the weights failed: " +
+                         std::strerror(done < 0 ? errno : ENOSPC));
+      bytes = bytes.drop_front(done);
+      offset += done;
+    }
+    return llvm::Error::success();
+  }
+};
+} // namespace
+
+llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
+                               int fd, uint64_t offset) {
+  Output output{path, fd};
   std::vector<Section> sections = placeSections(inputs);
   uint64_t data = dataOffset(inputs, sections);
 
   XXH3_state_t hash;
   XXH3_64bits_reset(&hash);
   uint64_t written = 0;
+  Progress progress("weights", sections[0].bytes);
   auto sink = [&](llvm::ArrayRef<char> bytes) -> llvm::Error {
     XXH3_64bits_update(&hash, bytes.data(), bytes.size());
     uint64_t at = offset + data + written;
     written += bytes.size();
-    return writeAt(fd, bytes, at);
+    progress.report(written);
+    return output.writeAt(bytes, at);
   };
   if (llvm::Error error = packWeights(inputs.placements, inputs.weights,
                                       inputs.config, inputs.threads, sink))
@@ -187,7 +198,7 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, int fd,
 
   for (auto [i, file] : llvm::enumerate(inputs.files))
     if (llvm::Error error =
-            writeAt(fd, {file.bytes.data(), file.bytes.size()},
+            output.writeAt({file.bytes.data(), file.bytes.size()},
                     offset + data + sections[i + 1].offset))
       return error;
   std::string header = renderHeader(inputs, sections);
@@ -197,8 +208,8 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, int fd,
   prefix.headerHash = XXH3_64bits(header.data(), header.size());
   prefix.payloadBytes = payloadBytes(inputs);
   prefix.dataOffset = data;
-  if (llvm::Error error = writeAt(
-          fd, {reinterpret_cast<char *>(&prefix), sizeof(prefix)}, offset))
+  if (llvm::Error error = output.writeAt(
+          {reinterpret_cast<char *>(&prefix), sizeof(prefix)}, offset))
     return error;
-  return writeAt(fd, {header.data(), header.size()}, offset + sizeof(prefix));
+  return output.writeAt({header.data(), header.size()}, offset + sizeof(prefix));
 }

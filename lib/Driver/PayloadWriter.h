@@ -37,8 +37,9 @@ struct PayloadInputs {
 /// Bytes that the payload will take.
 uint64_t payloadBytes(const PayloadInputs &inputs);
 
-/// Writes the payload into the open file `fd` from `offset` on.
-llvm::Error writePayload(const PayloadInputs &inputs, int fd, uint64_t offset);
+/// Writes the payload into the file `path`, open as `fd`, from `offset` on.
+llvm::Error writePayload(const PayloadInputs &inputs, llvm::StringRef path,
+                         int fd, uint64_t offset);
 
 } // namespace moec
 

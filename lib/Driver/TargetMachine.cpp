@@ -6,17 +6,17 @@
 
 #include "moe/Driver/TargetMachine.h"
 
+#include "Diagnostics.h"
+
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/SubtargetFeature.h"
 
-using namespace moec;
+#include <unistd.h>
 
-static llvm::Error makeError(const llvm::Twine &message) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
-}
+using namespace moec;
 
 static void initializeBackEnd() {
   static bool done = [] {
@@ -76,6 +76,10 @@ moec::describeMachine(llvm::StringRef name, bool emulateISA) {
       has[feature.first()] = feature.second;
     }
     machine.features = features.getString();
+    // Half of the second-level cache for packed rows.
+    if (long bytes = ::sysconf(_SC_LEVEL2_CACHE_SIZE); bytes > 0)
+      machine.kernels.rowBudget =
+          std::clamp<long>(bytes / 2, 256 << 10, 1 << 20);
     return fromFeatures(std::move(machine), has, emulateISA);
   }
   std::string error;
@@ -113,4 +117,12 @@ moec::createTargetMachine(const MachineDescription &machine) {
   return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
       triple, machine.cpu, machine.features, options, llvm::Reloc::PIC_,
       std::nullopt, llvm::CodeGenOptLevel::Default));
+}
+
+std::string MachineDescription::cpuName() const {
+  return cpu + (kernels.lanes == 16 ? " (AVX-512)" : " (AVX2)");
+}
+
+std::string MachineDescription::describe() const {
+  return "target " + cpuName() + ", recipe " + kernels.recipeName();
 }

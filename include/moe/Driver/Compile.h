@@ -21,9 +21,14 @@ enum class Emit { Executable, Library, Header, Object, Assembly, LLVM, MLIR };
 
 std::optional<Emit> parseEmit(llvm::StringRef name);
 
+/// Where an executable's weights are: in a section of its own, or in a file
+/// beside it, OUTPUT.weights.
+enum class WeightsPlace { Embedded, External };
+
 struct CompileOptions {
   /// A Hugging Face directory, a config.json, or a .mlir file.
   std::string input;
+  /// Empty: named after the input, in the current directory.
   std::string output;
   std::vector<Emit> emits;
   /// With Emit::MLIR: the phase to stop after.
@@ -32,9 +37,11 @@ struct CompileOptions {
   bool emulateISA = false;
   /// Generated weights instead of the checkpoint's.
   std::optional<uint64_t> randomSeed;
+  WeightsPlace weightsPlace = WeightsPlace::Embedded;
   /// Most tokens of one call of the step.
   int64_t chunk = 512;
   unsigned threads = 2;
+  /// Which kernels were made and why, on stderr.
   bool remarks = false;
   /// Times of the phases on stderr.
   bool timing = false;

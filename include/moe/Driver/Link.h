@@ -26,9 +26,10 @@ struct LinkKit {
 llvm::Error linkExecutable(const LinkKit &kit, llvm::StringRef object,
                            llvm::StringRef output);
 
-/// Links `object` into a shared library at `output`.
+/// Links `object` into a shared library at `output`, which programs will look
+/// for as `name`.
 llvm::Error linkLibrary(const LinkKit &kit, llvm::StringRef object,
-                        llvm::StringRef output);
+                        llvm::StringRef output, llvm::StringRef name);
 
 /// Adds a section at the end of the ELF file `path`, non-alloc, its contents
 /// of `bytes` bytes at a multiple of 4096; returns the file offset at which the

@@ -21,6 +21,11 @@ struct MachineDescription {
   /// Features that an emitted program checks for at its start.
   std::vector<std::string> required;
   kernels::Target kernels;
+
+  /// "znver4 (AVX-512)"
+  std::string cpuName() const;
+  /// "target znver4 (AVX-512), recipe bf16-dot-pairs"
+  std::string describe() const;
 };
 
 /// `name` is empty or "native" for this host, "x86-64-v3" or "x86-64-v4", or

@@ -1,0 +1,155 @@
+//===- Remarks.cpp - Which code was made, and why -------------------------===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Remarks.h"
+
+#include "Diagnostics.h"
+#include "Progress.h"
+#include "dialects/LM/IR/LMDialect.h"
+#include "dialects/MoE/IR/MoEDialect.h"
+#include "dialects/MoE/Transforms/BufferContext.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/Object/ELFObjectFile.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace moec;
+
+static llvm::raw_ostream &say() { return llvm::errs() << "moec: remark: "; }
+
+static bool isHost(StringRef asked) {
+  return asked.empty() || asked == "native";
+}
+
+void moec::remarkOnMachine(const MachineDescription &machine,
+                           StringRef asked) {
+  const kernels::Target &target = machine.kernels;
+  say() << machine.cpuName() << ": "
+           << (isHost(asked) ? "this host" : "--target") << ", "
+           << target.lanes << " lanes of f32, " << target.registers
+           << " vector registers, tiles of up to " << target.maxTileRows()
+           << " rows\n";
+  bool pairs = target.recipe == kernels::Recipe::DotPairs;
+  StringRef why = target.emulate ? "--emulate-isa"
+                  : pairs
+                      ? "VDPBF16PS has the rate of a fused multiply-add here"
+                  : machine.features.find("+avx512bf16") != std::string::npos
+                      ? "VDPBF16PS is slower than widening on this CPU"
+                      : "the target has no VDPBF16PS";
+  say() << "recipe " << target.recipeName() << ": " << why << "\n";
+}
+
+//===----------------------------------------------------------------------===//
+// Ops that missed a faster form
+//===----------------------------------------------------------------------===//
+
+static void missed(Operation *op, StringRef what, const llvm::Twine &why) {
+  std::string place = describeLocation(op->getLoc());
+  say() << (place.empty() ? "" : place + ": ") << "'"
+           << op->getName().getStringRef() << "' " << what << ": " << why
+           << "\n";
+}
+
+static std::string whyNoRoute(mlir::moe::RouterOp router) {
+  Operation *logits = router->getOperand(0).getDefiningOp();
+  if (!isa_and_nonnull<lm::LinearOp>(logits))
+    return "its logits are not the result of lm.linear";
+  if (!logits->hasOneUse())
+    return "its logits have another use";
+  for (Operation *user : router->getUsers())
+    if (isa<mlir::moe::DispatchOp>(user))
+      return "its dispatch drops tokens or has another user";
+  return "its ids go to no moe.dispatch";
+}
+
+void moec::remarkOnFusion(ModuleOp module) {
+  module.walk([&](Operation *op) {
+    if (auto router = dyn_cast<mlir::moe::RouterOp>(op))
+      missed(op, "stays apart from its projection", whyNoRoute(router));
+    else if (isa<mlir::moe::GroupedMatmulOp>(op))
+      missed(op, "stays apart from the other product of its experts",
+             "the two are not one gated product and the product after it");
+    else if (isa<lm::GatedOp>(op))
+      missed(op, "stays apart from its product",
+             "its operand is not one lm.linear with no other use");
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Sizes
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Symbol {
+  std::string name;
+  uint64_t bytes;
+};
+} // namespace
+
+static std::vector<Symbol> functionsOf(StringRef object) {
+  std::vector<Symbol> result;
+  auto file = llvm::object::ObjectFile::createELFObjectFile(
+      llvm::MemoryBufferRef(object, "generated object"));
+  if (!file) {
+    llvm::consumeError(file.takeError());
+    return result;
+  }
+  for (const llvm::object::ELFSymbolRef symbol :
+       static_cast<llvm::object::ELFObjectFileBase &>(**file).symbols()) {
+    if (symbol.getELFType() != llvm::ELF::STT_FUNC || symbol.getSize() == 0)
+      continue;
+    if (auto name = symbol.getName())
+      result.push_back({name->str(), symbol.getSize()});
+    else
+      llvm::consumeError(name.takeError());
+  }
+  llvm::sort(result, [](const Symbol &a, const Symbol &b) {
+    return a.name < b.name;
+  });
+  return result;
+}
+
+static void list(StringRef what, ArrayRef<Symbol> symbols, StringRef prefix) {
+  uint64_t bytes = 0;
+  std::string names;
+  unsigned count = 0;
+  for (const Symbol &symbol : symbols) {
+    StringRef name = symbol.name;
+    if (!name.starts_with(prefix))
+      continue;
+    bytes += symbol.bytes;
+    names += llvm::formatv("{0}{1} {2}", count++ ? ", " : "",
+                           name.drop_front(prefix.size()), symbol.bytes);
+  }
+  say() << count << " " << what << ", " << bytes << " bytes of code"
+           << (count ? ": " + names : "") << "\n";
+}
+
+void moec::remarkOnCode(ModuleOp module, const MachineDescription &machine,
+                        StringRef object) {
+  std::vector<Symbol> symbols = functionsOf(object);
+  list("register tiles", symbols, "tile_");
+  list("loops over tiles", symbols, "tiles_");
+  list("kernels", symbols, "kernel_");
+  if (auto arena = module->getAttrOfType<DictionaryAttr>(mlir::moe::kArenaAttr)) {
+    auto number = [&](StringRef name) {
+      return arena.getAs<IntegerAttr>(name).getInt();
+    };
+    say() << "arena: " << number("per_token") << " bytes a token, "
+             << number("fixed") << " fixed, " << number("per_thread")
+             << " of scratch a thread\n";
+  }
+  auto layout = module->getAttrOfType<DictionaryAttr>(mlir::moe::kLayoutAttr);
+  if (!layout)
+    return;
+  if (int64_t bytes = layout.getAs<IntegerAttr>("weight_bytes").getInt())
+    say() << "packed weights: " << showBytes(bytes) << ", KV cache: "
+             << layout.getAs<IntegerAttr>("state_bytes_per_position").getInt()
+             << " bytes a position\n";
+}

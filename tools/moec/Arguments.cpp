@@ -1,0 +1,260 @@
+//===- Arguments.cpp - moec's command line --------------------------------===//
+//
+// Part of moe-mlir. A table of its own: LLVM's would also take the hundreds of
+// options of the libraries that are linked.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Arguments.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+
+#include <thread>
+
+using namespace moec;
+using llvm::StringRef;
+
+static llvm::Error makeError(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+static llvm::Error readEmit(StringRef text, CompileOptions &options) {
+  for (StringRef name : llvm::split(text, ',')) {
+    std::optional<Emit> kind = parseEmit(name);
+    if (!kind)
+      return makeError("--emit: unknown kind '" + name +
+                       "'; expected exe, lib, header, obj, asm, llvm or mlir");
+    if (!llvm::is_contained(options.emits, *kind))
+      options.emits.push_back(*kind);
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Error readPhase(StringRef text, CompileOptions &options) {
+  std::optional<Phase> phase = getPhase(text);
+  if (!phase)
+    return makeError("--compile-to: unknown phase '" + text +
+                     "'; expected import, moe, fused, buffers, tiled, vector "
+                     "or llvm");
+  options.compileTo = *phase;
+  options.emits = {Emit::MLIR};
+  return llvm::Error::success();
+}
+
+static llvm::Error readWeights(StringRef text, CompileOptions &options) {
+  if (text == "external") {
+    options.weightsPlace = WeightsPlace::External;
+    return llvm::Error::success();
+  }
+  uint64_t seed;
+  StringRef rest = text;
+  if (!rest.consume_front("random:") || rest.getAsInteger(10, seed))
+    return makeError("--weights: expected external or random:SEED, got '" +
+                     text + "'");
+  options.randomSeed = seed;
+  return llvm::Error::success();
+}
+
+static llvm::Error readChunk(StringRef text, CompileOptions &options) {
+  if (text.getAsInteger(10, options.chunk) || options.chunk < 16 ||
+      options.chunk > 65536 || options.chunk % 16)
+    return makeError("--chunk: expected a multiple of 16 from 16 to 65536, "
+                     "got '" + text + "'");
+  return llvm::Error::success();
+}
+
+static llvm::Error readJobs(StringRef text, CompileOptions &options) {
+  if (text.getAsInteger(10, options.threads) || options.threads < 1 ||
+      options.threads > 1024)
+    return makeError("-j: expected a number of threads from 1 to 1024, got '" +
+                     text + "'");
+  return llvm::Error::success();
+}
+
+static llvm::Error readOutput(StringRef text, CompileOptions &options) {
+  options.output = text.str();
+  return text.empty() ? makeError("-o: expected the name of a file")
+                      : llvm::Error::success();
+}
+
+static llvm::Error readTarget(StringRef text, CompileOptions &options) {
+  options.target = text.str();
+  return llvm::Error::success();
+}
+
+static llvm::Error readFlag(StringRef name, CompileOptions &options) {
+  if (name == "--emulate-isa")
+    options.emulateISA = true;
+  else if (name == "--remarks")
+    options.remarks = true;
+  else if (name == "--time")
+    options.timing = true;
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Options
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Option {
+  llvm::StringLiteral group, name;
+  /// Empty for a flag.
+  llvm::StringLiteral value;
+  llvm::StringLiteral help;
+  /// Takes the value, or the name of a flag.
+  llvm::Error (*read)(StringRef text, CompileOptions &options);
+};
+} // namespace
+
+static constexpr Option kOptions[] = {
+    {"Output", "-o", "FILE",
+     "name of the output; default: named after the input, here", readOutput},
+    {"Output", "--emit", "KINDS",
+     "exe (default), lib, header, obj, asm, llvm, mlir; several with commas",
+     readEmit},
+    {"Output", "--compile-to", "PHASE",
+     "print the IR after import, moe, fused, buffers, tiled, vector or llvm",
+     readPhase},
+    {"Code", "--target", "CPU",
+     "native (default), x86-64-v3, x86-64-v4 or a CPU that LLVM knows",
+     readTarget},
+    {"Code", "--emulate-isa", "",
+     "generic code in place of special instructions, same numerics", readFlag},
+    {"Code", "--chunk", "N", "most tokens of one step (default 512)",
+     readChunk},
+    {"Weights", "--weights", "external",
+     "write them beside the executable, to FILE.weights", readWeights},
+    {"Weights", "--weights", "random:SEED",
+     "make them up: only a config.json is needed", readWeights},
+    {"Weights", "-j", "N", "threads that pack weights (default: all)",
+     readJobs},
+    {"Messages", "--remarks", "", "say which kernels were made, and why",
+     readFlag},
+    {"Messages", "--time", "", "time of each stage", readFlag},
+    {"Messages", "--help", "", "this text", readFlag},
+    {"Messages", "--version", "", "version and back end", readFlag},
+};
+
+std::string moec::helpText() {
+  std::string text = R"(moec compiles sparse Mixture-of-Experts models.
+
+usage: moec MODEL [-o FILE] [options]                 an executable
+       moec GRAPH.mlir --emit=lib,header [-o FILE]    a library for C
+
+MODEL is a Hugging Face directory (config.json, *.safetensors, tokenizer) or
+its config.json; GRAPH.mlir holds functions in the moe and lm dialects.
+)";
+  StringRef group;
+  for (const Option &option : kOptions) {
+    if (option.group != group) {
+      group = option.group;
+      text += ("\n" + group + ":\n").str();
+    }
+    std::string name = option.name.str();
+    if (!option.value.empty())
+      name += (option.name.starts_with("--") ? "=" : " ") + option.value.str();
+    text += llvm::formatv("  {0,-22} {1}\n", name, option.help);
+  }
+  return text;
+}
+
+static llvm::Error unknownOption(StringRef name) {
+  StringRef nearest;
+  unsigned best = 3; // farther away is no suggestion
+  for (const Option &option : kOptions) {
+    unsigned distance = name.ltrim('-').edit_distance(
+        option.name.ltrim('-'), /*AllowReplacements=*/true, best);
+    if (distance < best && option.name.size() > 2) {
+      best = distance;
+      nearest = option.name;
+    }
+  }
+  if (nearest.empty())
+    return makeError("unknown option '" + name + "'; moec --help lists them");
+  return makeError("unknown option '" + name + "'; did you mean '" + nearest +
+                   "'?");
+}
+
+static const Option *findOption(StringRef name) {
+  for (const Option &option : kOptions)
+    if (option.name == name ||
+        // A single dash will do.
+        (name.size() > 2 && option.name.ltrim('-') == name.drop_front()))
+      return &option;
+  return nullptr;
+}
+
+llvm::Expected<CommandLine>
+moec::parseCommandLine(llvm::ArrayRef<const char *> arguments) {
+  CommandLine line;
+  CompileOptions &options = line.options;
+  options.threads = std::max(1u, std::thread::hardware_concurrency());
+  options.argv0 = arguments.front();
+  bool onlyInputs = false, hasInput = false;
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    StringRef argument = arguments[i];
+    if (argument == "--" && !onlyInputs) {
+      onlyInputs = true;
+      continue;
+    }
+    if (onlyInputs || !argument.starts_with("-") || argument == "-") {
+      if (hasInput)
+        return makeError("expected one input, got '" + options.input +
+                         "' and '" + argument + "'");
+      options.input = argument.str();
+      hasInput = true;
+      continue;
+    }
+    if (argument == "-h" || argument == "--help" || argument == "-help") {
+      line.action = CommandLine::Help;
+      return line;
+    }
+    if (argument == "--version" || argument == "-version") {
+      line.action = CommandLine::Version;
+      return line;
+    }
+    auto [name, value] = argument.split('=');
+    bool hasValue = argument.contains('=');
+    const Option *option = findOption(name);
+    // -oFILE and -j8, as compilers take them.
+    if (!option && !name.starts_with("--") && argument.size() > 2 &&
+        (argument.starts_with("-o") || argument.starts_with("-j"))) {
+      option = findOption(argument.take_front(2));
+      value = argument.drop_front(2);
+      hasValue = true;
+    }
+    if (!option)
+      return unknownOption(name);
+    if (option->value.empty()) {
+      if (hasValue)
+        return makeError(option->name + ": takes no value, got '" + value +
+                         "'");
+      value = option->name;
+    } else if (!hasValue) {
+      if (i + 1 == arguments.size())
+        return makeError(option->name + ": expected " + option->value +
+                         " after it");
+      value = arguments[++i];
+    }
+    if (llvm::Error error = option->read(value, options))
+      return error;
+  }
+  if (options.input.empty())
+    return makeError("no input; expected a Hugging Face directory, a "
+                     "config.json or a .mlir file (moec --help)");
+  if (options.emits.empty())
+    options.emits = {Emit::Executable};
+  if (options.emits.size() > 1 && llvm::is_contained(options.emits, Emit::MLIR))
+    return makeError("--emit: mlir and --compile-to stand alone; expected no "
+                     "other kind beside them");
+  if (options.weightsPlace == WeightsPlace::External &&
+      !llvm::is_contained(options.emits, Emit::Executable))
+    return makeError("--weights=external: expected --emit=exe");
+  return line;
+}

@@ -1,0 +1,83 @@
+//===- ChunkInvarianceTest.cpp - Bits do not depend on chunks or threads --===//
+//
+// Part of moe-mlir. What an executable computes for a row must be the same,
+// bit for bit, however a prompt is cut and however many threads there are.
+//
+//===----------------------------------------------------------------------===//
+
+#include "RandomCase.h"
+#include "RandomGraph.h"
+
+#include "moe/Reference/RandomTensor.h"
+
+#include <gtest/gtest.h>
+
+using namespace moec;
+using namespace moec::reference;
+using namespace moec::test;
+
+namespace {
+
+/// The first result for all rows, computed in chunks.
+std::vector<double> runInChunks(RandomCase &graph, int64_t rows,
+                                const std::vector<int64_t> &chunks,
+                                int64_t slots) {
+  Sequence sequence;
+  std::vector<double> result;
+  int64_t position = 0;
+  for (size_t i = 0; position < rows; ++i) {
+    int64_t next = std::min(rows, position + chunks[i % chunks.size()]);
+    auto results = graph.call(position, next, slots, sequence);
+    if (!results) {
+      ADD_FAILURE() << llvm::toString(results.takeError());
+      return {};
+    }
+    llvm::append_range(result, (*results)[0].data);
+    position = next;
+  }
+  return result;
+}
+
+void expectSameBits(const std::string &text, uint64_t seed,
+                    const Variant &variant, int64_t rows) {
+  RandomCase graph(text, seed, variant);
+  SCOPED_TRACE(graph.describe());
+  llvm::Error error = graph.prepare();
+  ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+  std::vector<double> whole = runInChunks(graph, rows, {rows}, 1);
+  struct Cut {
+    std::vector<int64_t> chunks;
+    int64_t slots;
+  };
+  for (const Cut &cut : {Cut{{rows}, 3}, Cut{{1}, 1}, Cut{{1}, 2},
+                         Cut{{5, 17, 2, 13}, 3}, Cut{{64}, 7}}) {
+    std::vector<double> parts =
+        runInChunks(graph, rows, cut.chunks, cut.slots);
+    ASSERT_EQ(parts.size(), whole.size());
+    int64_t columns = whole.size() / rows;
+    for (size_t i = 0; i < whole.size(); ++i)
+      ASSERT_EQ(parts[i], whole[i])
+          << "row " << i / columns << ", column " << i % columns
+          << ", chunks of " << cut.chunks[0] << ", slots " << cut.slots;
+  }
+}
+
+TEST(ChunkInvariance, Layers) {
+  std::vector<Variant> variants = getVariants();
+  uint64_t first = numberFrom("MOE_FIRST_SEED", 1001);
+  for (uint64_t seed = first; seed < first + numberFrom("MOE_SEEDS", 12);
+       ++seed)
+    expectSameBits(makeLayerGraph(seed), seed,
+                   variants[seed % variants.size()], 70);
+}
+
+TEST(ChunkInvariance, Blocks) {
+  std::vector<Variant> variants = getVariants();
+  uint64_t first = numberFrom("MOE_FIRST_SEED", 1001);
+  for (uint64_t seed = first; seed < first + numberFrom("MOE_SEEDS", 8);
+       ++seed)
+    expectSameBits(makeBlockGraph(seed), seed,
+                   variants[seed % variants.size()], 150);
+}
+
+} // namespace

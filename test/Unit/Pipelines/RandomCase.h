@@ -1,0 +1,76 @@
+//===- RandomCase.h - A random graph, compiled, with its inputs -*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_TEST_UNIT_PIPELINES_RANDOMCASE_H
+#define MOE_TEST_UNIT_PIPELINES_RANDOMCASE_H
+
+#include "CompiledFunction.h"
+
+#include "mlir/IR/OwningOpRef.h"
+
+namespace moec::test {
+
+/// A machine to compile for, and how it is called in messages.
+struct Variant {
+  std::string name;
+  MachineDescription machine;
+};
+
+/// What this host can run: AVX2 and, if it has it, AVX-512; widening products
+/// and dot products of pairs, emulated where the instruction is missing.
+std::vector<Variant> getVariants();
+
+/// The number in an environment variable.
+uint64_t numberFrom(const char *variable, uint64_t otherwise);
+
+/// A sequence of calls: KV caches in both worlds.
+struct Sequence {
+  std::vector<std::shared_ptr<reference::Cache>> caches;
+  std::vector<CacheBytes> cacheBytes;
+};
+
+/// A graph with weights and rows that its seed makes.
+class RandomCase {
+public:
+  RandomCase(const std::string &text, uint64_t seed, const Variant &variant);
+
+  /// Parses and compiles.
+  llvm::Error prepare();
+
+  /// Arguments of a call for rows first .. last - 1 of the input; an index is
+  /// the position, `first`.
+  std::vector<reference::RuntimeValue> getArguments(int64_t first, int64_t last,
+                                                    Sequence &sequence);
+  /// Runs the compiled function on them.
+  llvm::Expected<std::vector<reference::Tensor>>
+  call(int64_t first, int64_t last, int64_t slots, Sequence &sequence);
+
+  /// Seed, machine and text, to see a failure again.
+  std::string describe() const;
+
+  /// Rows of input that there are.
+  static constexpr int64_t kRows = 150;
+
+  mlir::ModuleOp getModule() const { return *module; }
+  mlir::func::FuncOp getFunction() const;
+
+private:
+  reference::RuntimeValue makeArgument(unsigned number,
+                                       mlir::RankedTensorType type,
+                                       int64_t first, int64_t last);
+
+  std::string text;
+  uint64_t seed;
+  const Variant &variant;
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::optional<CompiledFunction> compiled;
+  std::map<unsigned, reference::RuntimeValue> weights;
+};
+
+} // namespace moec::test
+
+#endif // MOE_TEST_UNIT_PIPELINES_RANDOMCASE_H

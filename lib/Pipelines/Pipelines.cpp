@@ -112,6 +112,7 @@ void moec::addPhase(OpPassManager &pm, Phase phase) {
     pm.addPass(mlir::moe::createMoEToBuffers());
     pm.addPass(createCSEPass());
     pm.addPass(std::make_unique<PlanArenaForKernels>());
+    pm.addPass(mlir::moe::createMoEVerifyBuffers());
     break;
   case Phase::Tiled:
     pm.addPass(kernels::createOutlineKernels());

@@ -343,8 +343,8 @@ def MoE_RecordOp : MoE_Op<"record", [DeclareOpInterfaceMethods<MemoryEffectsOpIn
     Constraints:
     - (record_c1) weights and ids have one shape.
     - (record_c2) index >= 0.
-    - (record_c3) in buffer form, `outs` are the lists of ids and of weights,
-      and `extent` is where this record starts in them.
+    - (record_c3) in buffer form `outs` are the lists of all ids and of all
+      weights, and `extent` is the choices a token of the records before.
   }];
   let arguments = (ins LM_Rows:$weights, MoE_Ids:$ids, I64Attr:$index,
                        Variadic<MemRefRankOf<[I32, F32], [1]>>:$outs,

@@ -32,6 +32,10 @@ struct FuseGating : OpRewritePattern<DispatchOp> {
         linear.getClip() ||
         !getElementTypeOrSelf(router.getLogits().getType()).isF32())
       return failure();
+    // A dispatch may provide for more experts than the router chooses from.
+    auto logits = cast<RankedTensorType>(router.getLogits().getType());
+    if (logits.getDimSize(1) != int64_t(dispatch.getExperts()))
+      return failure();
     SmallVector<Type> types(router.getResultTypes());
     types.append(dispatch->result_type_begin(), dispatch->result_type_end());
     // At the router's place: others may use its results before the dispatch.

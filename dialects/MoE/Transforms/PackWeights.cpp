@@ -51,6 +51,8 @@ LogicalResult WeightPacker::packArgument(Operation *user,
       module.getContext(), inputs, function.getResultTypes()));
   std::optional<SymbolTable::UseRange> uses =
       SymbolTable::getSymbolUses(function, module);
+  if (!uses)
+    return function.emitOpError("has uses that cannot be known");
   for (SymbolTable::SymbolUse use : *uses)
     if (auto call = dyn_cast<func::CallOp>(use.getUser()))
       if (failed(pack(call, call.getOperand(number), type.getLayout())))

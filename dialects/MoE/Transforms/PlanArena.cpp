@@ -49,6 +49,7 @@ public:
   LogicalResult run(Size &total, int64_t scratchBytes);
 
 private:
+  LogicalResult findArguments();
   void assign(memref::AllocOp alloc, unsigned number, unsigned lastUse);
   Value offsetOf(OpBuilder &builder, Location loc, Size at);
   void rewriteCalls(Size own, Size &most);
@@ -62,6 +63,10 @@ private:
   bool isEntry = false;
 };
 } // namespace
+
+static MemRefType bytesType(OpBuilder &builder) {
+  return MemRefType::get({ShapedType::kDynamic}, builder.getI8Type());
+}
 
 /// Size of a buffer, rounded so that every place is aligned to 64 bytes.
 static Size sizeOf(memref::AllocOp alloc) {
@@ -115,10 +120,6 @@ Value FramePlanner::offsetOf(OpBuilder &builder, Location loc, Size at) {
   return arith::AddIOp::create(builder, loc, scaled, index(at.fixed));
 }
 
-static MemRefType bytesType(OpBuilder &builder) {
-  return MemRefType::get({ShapedType::kDynamic}, builder.getI8Type());
-}
-
 /// A callee's frame lies behind this function's own.
 void FramePlanner::rewriteCalls(Size own, Size &most) {
   Value frame;
@@ -167,22 +168,40 @@ void FramePlanner::rewriteScratch(Size total, int64_t scratchBytes) {
   });
 }
 
-LogicalResult FramePlanner::run(Size &total, int64_t scratchBytes) {
+/// Finds what moe-to-buffers added to the signature.
+LogicalResult FramePlanner::findArguments() {
   Block &block = function.getBody().front();
-  unsigned count = block.getNumArguments();
+  int64_t count = block.getNumArguments();
   bool isStep = function->hasAttr(kStepAttr);
   isEntry = isStep || !function.isPrivate();
-  unsigned arenaArgument =
-      isStep ? 2 : isEntry ? count - 4 : count - BufferContext::kArguments + 2;
-  arena = block.getArgument(arenaArgument);
-  capacity = block.getArgument(isStep ? 9 : count - 3);
-  slots = block.getArgument(count - 1);
+  int64_t ofContext = isStep ? 12 : isEntry ? 4 : BufferContext::kArguments;
+  int64_t arenaNumber = isStep ? 2 : count - ofContext + (isEntry ? 0 : 2);
+  int64_t capacityNumber = isStep ? 9 : count - 3;
+  if (count >= ofContext) {
+    arena = block.getArgument(arenaNumber);
+    capacity = block.getArgument(capacityNumber);
+    slots = block.getArgument(count - 1);
+    OpBuilder builder(function);
+    if (arena.getType() == bytesType(builder) &&
+        capacity.getType().isIndex() && slots.getType().isIndex())
+      return success();
+  }
+  return function.emitOpError("lacks the arguments that moe-to-buffers adds");
+}
 
+LogicalResult FramePlanner::run(Size &total, int64_t scratchBytes) {
+  if (failed(findArguments()))
+    return failure();
+  Block &block = function.getBody().front();
   DenseMap<Operation *, unsigned> numbers;
   unsigned next = 0;
   for (Operation &op : block)
     numbers[&op] = next++;
   for (auto alloc : block.getOps<memref::AllocOp>()) {
+    if (!alloc.getType().getElementType().isIntOrFloat() ||
+        alloc.getDynamicSizes().size() > 1 ||
+        !alloc.getType().getLayout().isIdentity())
+      return alloc.emitOpError("is no block of rows");
     // A buffer lives from the op that first writes it, not from its alloc.
     unsigned first = next, last = 0;
     for (Operation *user : alloc->getUsers()) {

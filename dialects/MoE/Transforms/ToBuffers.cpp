@@ -48,17 +48,20 @@ public:
 
   LogicalResult run();
 
+  /// Checks what `run` takes for granted.
+  LogicalResult verifyFunction();
+
 private:
+  LogicalResult verifyStep();
   void convertSignature();
   void mapStepArguments(Block &block);
-  void mapArguments(Block &block);
   LogicalResult convert(Operation &op);
   LogicalResult convertTwoForms(Operation &op);
   LogicalResult convertCall(func::CallOp call);
-  void convertRecord(RecordOp op);
+  LogicalResult convertRecord(RecordOp op);
   void convertAppend(lm::AppendOp op);
-  void convertWeight(lm::WeightOp op);
-  void convertLayerState(lm::LayerStateOp op);
+  LogicalResult convertWeight(lm::WeightOp op);
+  LogicalResult convertLayerState(lm::LayerStateOp op);
   void convertReturn(func::ReturnOp op);
   SmallVector<Value> allocate(Value result, Value rows, int64_t perToken);
   Value index(int64_t value);
@@ -178,13 +181,16 @@ LogicalResult FunctionConverter::convertTwoForms(Operation &op) {
   return success();
 }
 
-void FunctionConverter::convertRecord(RecordOp op) {
+LogicalResult FunctionConverter::convertRecord(RecordOp op) {
+  if (!context.routeIds)
+    return op.emitOpError("only a model's step and its layers record routing");
   int64_t before = facts.recordOffset.lookup(op.getIndex());
   RecordOp::create(builder, op.getLoc(), mapped(op.getWeights()),
                    mapped(op.getIds()), op.getIndex(),
                    ValueRange{context.routeIds, context.routeWeights},
                    ValueRange{context.recordOffset ? context.recordOffset
                                                    : index(before)});
+  return success();
 }
 
 void FunctionConverter::convertAppend(lm::AppendOp op) {
@@ -201,18 +207,23 @@ static Value viewWeight(OpBuilder &builder, Location loc, lm::PackedType type,
                                 bytes, offset, ValueRange());
 }
 
-void FunctionConverter::convertWeight(lm::WeightOp op) {
+LogicalResult FunctionConverter::convertWeight(lm::WeightOp op) {
   // Weights that only go to private functions travel in records.
   if (llvm::all_of(op->getUsers(), llvm::IsaPred<func::CallOp>))
-    return;
+    return success();
+  if (!context.weights)
+    return op.emitOpError("only a model's step and its layers read weights");
   auto declaration =
       facts.symbols.lookupNearestSymbolFrom<lm::WeightsOp>(op, op.getNameAttr());
   values[op.getResult()] = {
       viewWeight(builder, op.getLoc(), cast<lm::PackedType>(op.getType()),
                  context.weights, index(*declaration.getOffset()))};
+  return success();
 }
 
-void FunctionConverter::convertLayerState(lm::LayerStateOp op) {
+LogicalResult FunctionConverter::convertLayerState(lm::LayerStateOp op) {
+  if (!context.kv)
+    return op.emitOpError("only a model's step has KV caches");
   lm::StateType type = op.getResult().getType();
   Location loc = op.getLoc();
   auto times = [&](int64_t bytes) -> Value {
@@ -223,6 +234,7 @@ void FunctionConverter::convertLayerState(lm::LayerStateOp op) {
   auto bytes = MemRefType::get({ShapedType::kDynamic}, builder.getI8Type());
   values[op.getResult()] = {memref::ViewOp::create(
       builder, loc, bytes, context.kv, offset, ValueRange{size})};
+  return success();
 }
 
 LogicalResult FunctionConverter::convertCall(func::CallOp call) {
@@ -266,6 +278,8 @@ LogicalResult FunctionConverter::convertCall(func::CallOp call) {
   for (Value operand : operands)
     if (isa<MemRefType>(operand.getType()) && !rows)
       rows = memref::DimOp::create(builder, loc, operand, 0);
+  if (!rows && call.getNumResults())
+    return call.emitOpError("needs an operand whose rows its results have");
   for (Value result : call.getResults()) {
     values[result] = allocate(result, rows, 1);
     operands.append(values[result]);
@@ -296,13 +310,13 @@ LogicalResult FunctionConverter::convert(Operation &op) {
   if (isa<lm::TwoFormsOpInterface>(op))
     return convertTwoForms(op);
   if (auto record = dyn_cast<RecordOp>(op))
-    return convertRecord(record), success();
+    return convertRecord(record);
   if (auto append = dyn_cast<lm::AppendOp>(op))
     return convertAppend(append), success();
   if (auto weight = dyn_cast<lm::WeightOp>(op))
-    return convertWeight(weight), success();
+    return convertWeight(weight);
   if (auto state = dyn_cast<lm::LayerStateOp>(op))
-    return convertLayerState(state), success();
+    return convertLayerState(state);
   if (auto call = dyn_cast<func::CallOp>(op))
     return convertCall(call);
   if (auto ret = dyn_cast<func::ReturnOp>(op))
@@ -422,6 +436,43 @@ void FunctionConverter::convertSignature() {
         builder, loc, context.record, ValueRange{index(packed.size())});
 }
 
+LogicalResult FunctionConverter::verifyStep() {
+  FunctionType type = function.getFunctionType();
+  auto tokens = RankedTensorType::get({ShapedType::kDynamic},
+                                      builder.getI32Type());
+  Type wanted[] = {tokens, builder.getIndexType(), builder.getIndexType()};
+  auto logits = type.getNumResults() == 1
+                    ? dyn_cast<RankedTensorType>(type.getResult(0))
+                    : RankedTensorType();
+  if (type.getInputs() != ArrayRef<Type>(wanted) || !logits ||
+      logits.getRank() != 2 || logits.isDynamicDim(1) ||
+      !logits.getElementType().isF32())
+    return function.emitOpError("a model's step takes tokens, position and rows "
+                                "(tensor<?xi32>, index, index) and returns "
+                                "logits (tensor<?xVxf32>), got ")
+           << type;
+  return success();
+}
+
+LogicalResult FunctionConverter::verifyFunction() {
+  if (!llvm::hasSingleElement(function.getBody()) ||
+      !isa<func::ReturnOp>(function.getBody().front().getTerminator()))
+    return function.emitOpError("must have one block, which returns, before "
+                                "phase buffers");
+  for (Type type : function.getArgumentTypes())
+    if (!isa<RankedTensorType, lm::PackedType, lm::StateType>(type) &&
+        !type.isIntOrIndexOrFloat())
+      return function.emitOpError("has no buffer form: argument of type ")
+             << type;
+  for (Type type : function.getResultTypes())
+    if (!isa<RankedTensorType>(type))
+      return function.emitOpError("has no buffer form: result of type ")
+             << type;
+  if (function->hasAttr(kStepAttr))
+    return verifyStep();
+  return success();
+}
+
 LogicalResult FunctionConverter::run() {
   std::optional<int64_t> slots;
   function.walk([&](RecordOp op) {
@@ -460,24 +511,37 @@ static int64_t placeWeights(ModuleOp module) {
   return offset;
 }
 
+/// Checks that every weight that is read has a layout.
+static LogicalResult verifyWeights(ModuleOp module) {
+  WalkResult result = module.walk([](lm::WeightOp op) {
+    if (isa<lm::PackedType>(op.getType()))
+      return WalkResult::advance();
+    op.emitOpError("is not packed: run moe-pack-weights first");
+    return WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
+}
+
 namespace {
 struct ToBuffersPass : moe::impl::MoEToBuffersBase<ToBuffersPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     Builder builder(module.getContext());
+    if (failed(verifyWeights(module)))
+      return signalPassFailure();
     int64_t weightBytes = placeWeights(module);
     ModuleFacts facts(module);
     unsigned recordCount = 0;
-    for (auto function : llvm::make_early_inc_range(module.getOps<func::FuncOp>())) {
-      if (function.isExternal())
-        continue;
-      if (!llvm::hasSingleElement(function.getBody())) {
-        function.emitOpError("must have one block before phase buffers");
+    std::vector<FunctionConverter> converters;
+    for (auto function : module.getOps<func::FuncOp>())
+      if (!function.isExternal())
+        converters.emplace_back(function, facts, recordCount);
+    for (FunctionConverter &converter : converters)
+      if (failed(converter.verifyFunction()))
         return signalPassFailure();
-      }
-      if (failed(FunctionConverter(function, facts, recordCount).run()))
+    for (FunctionConverter &converter : converters)
+      if (failed(converter.run()))
         return signalPassFailure();
-    }
     // What whoever links the model must know.
     NamedAttrList layout;
     layout.append("weight_bytes", builder.getI64IntegerAttr(weightBytes));

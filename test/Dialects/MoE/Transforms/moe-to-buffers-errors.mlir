@@ -1,0 +1,83 @@
+// RUN: moe-opt %s --moe-to-buffers --split-input-file --verify-diagnostics
+
+// expected-error @below {{a model's step takes tokens, position and rows (tensor<?xi32>, index, index) and returns logits (tensor<?xVxf32>), got '(tensor<?xi32>) -> tensor<?xi32>'}}
+func.func @step(%t: tensor<?xi32>) -> tensor<?xi32> attributes {lm.step} {
+  return %t : tensor<?xi32>
+}
+
+// -----
+
+// expected-error @below {{has no buffer form: argument of type '!moe.plan<8, 2>'}}
+func.func @plan(%p: !moe.plan<8, 2>) {
+  return
+}
+
+// -----
+
+// expected-error @below {{has no buffer form: result of type 'index'}}
+func.func @scalar_result(%x: tensor<?x64xf32>, %n: index) -> index {
+  return %n : index
+}
+
+// -----
+
+// expected-error @below {{must have one block, which returns, before phase buffers}}
+func.func @blocks(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  cf.br ^bb1
+^bb1:
+  return %x : tensor<?x64xf32>
+}
+
+// -----
+
+lm.weights @w : tensor<64x64xf32>
+func.func @unpacked(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error @below {{is not packed: run moe-pack-weights first}}
+  %w = lm.weight @w : tensor<64x64xf32>
+  %y = lm.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+lm.weights @w : !lm.packed<64x64xf32, panel>
+func.func @weight_outside_a_step(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error @below {{only a model's step and its layers read weights}}
+  %w = lm.weight @w : !lm.packed<64x64xf32, panel>
+  %y = lm.linear %x, %w : (tensor<?x64xf32>, !lm.packed<64x64xf32, panel>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @record_outside_a_step(%w: tensor<?x2xf32>, %i: tensor<?x2xi32>) {
+  // expected-error @below {{only a model's step and its layers record routing}}
+  moe.record %w, %i {index = 0 : i64} : tensor<?x2xf32>, tensor<?x2xi32>
+  return
+}
+
+// -----
+
+func.func @state_outside_a_step(%k: tensor<?x32xf32>, %p: index) {
+  // expected-error @below {{only a model's step has KV caches}}
+  %kv = lm.layer_state 0 : !lm.state<2x16xf32>
+  lm.append %k, %k state(%kv) at %p : tensor<?x32xf32>, tensor<?x32xf32>, !lm.state<2x16xf32>
+  return
+}
+
+// -----
+
+func.func @loss(%l: tensor<?x8xf32>) -> tensor<f32> {
+  // expected-error @below {{'moe.z_loss' op has no buffer form}}
+  %0 = moe.z_loss %l : (tensor<?x8xf32>) -> tensor<f32>
+  return %0 : tensor<f32>
+}
+
+// -----
+
+func.func private @external(tensor<?x64xf32>) -> tensor<?x64xf32>
+func.func @calls(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error @below {{only private functions with a body can be called}}
+  %0 = call @external(%x) : (tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}

@@ -1,0 +1,45 @@
+// RUN: moe-opt %s --outline-kernels --split-input-file --verify-diagnostics | FileCheck %s
+
+// Equal ops share one kernel.
+// CHECK-LABEL: func.func @f(
+// CHECK-SAME:    %[[X:[^:]*]]: memref<?x64xf32>, {{.*}} %[[SLOTS:[^:]*]]: index)
+// CHECK:         %[[SCRATCH:.*]] = memref.view {{.*}} {lm.scratch}
+// CHECK:         scf.forall (%[[SLOT:.*]]) in (%[[SLOTS]])
+// CHECK:           %[[MINE:.*]] = memref.view %[[SCRATCH]]
+// CHECK:           func.call @kernel_add_0(%[[X]], %[[X]], %[[X]], %[[SLOT]], %[[SLOTS]], %[[MINE]])
+// CHECK:         scf.forall
+// CHECK:           func.call @kernel_add_0(
+// CHECK:         scf.forall
+// CHECK:           func.call @kernel_activate_1(
+// CHECK:       func.func private @kernel_add_0({{.*}}) attributes {lm.kernel}
+// CHECK-NEXT:    lm.add
+// CHECK:       func.func private @kernel_activate_1({{.*}}) attributes {lm.kernel}
+// CHECK-NEXT:    lm.activate
+module attributes {lm.arena = {fixed = 0 : i64, per_thread = 64 : i64, per_token = 0 : i64}} {
+  func.func @f(%x: memref<?x64xf32>, %arena: memref<?xi8>, %capacity: index, %extent: index, %slots: index) {
+    %c0 = arith.constant 0 : index
+    %scratch = memref.view %arena[%c0][%capacity] {lm.scratch} : memref<?xi8> to memref<?xi8>
+    lm.add %x, %x outs(%x) : (memref<?x64xf32>, memref<?x64xf32>, memref<?x64xf32>) -> ()
+    lm.add %x, %x outs(%x) : (memref<?x64xf32>, memref<?x64xf32>, memref<?x64xf32>) -> ()
+    lm.activate %x <silu> outs(%x) : (memref<?x64xf32>, memref<?x64xf32>) -> ()
+    return
+  }
+}
+
+// -----
+
+// expected-error @below {{expected lm.arena: run moe-plan-arena first}}
+module {
+}
+
+// -----
+
+module attributes {lm.arena = {fixed = 0 : i64, per_thread = 64 : i64, per_token = 0 : i64}} {
+  func.func @f(%i: memref<?x2xi32>, %n: memref<9xi32>, %r: memref<?xi32>, %arena: memref<?xi8>, %capacity: index, %extent: index, %slots: index) {
+    %c0 = arith.constant 0 : index
+    %scratch = memref.view %arena[%c0][%capacity] {lm.scratch} : memref<?xi8> to memref<?xi8>
+    // expected-error @below {{cannot be compiled for this target: a capacity}}
+    moe.dispatch %i experts(8) outs(%n, %n, %r, %r) {capacity = 4 : i64, overflow = #moe.overflow<position>} : (memref<?x2xi32>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?xi32>) -> ()
+    return
+  }
+}

@@ -76,7 +76,9 @@ struct QueryRow {
   Emitter &e;
   lm::AttentionOp op;
   const Cache &cache;
-  Value row, start, kvHead, position, firstPosition;
+  Value row, start, kvHead;
+  Value position, firstPosition; // the last and the first that it sees
+  bool hasFirst;                 // the first may be other than 0
   Value scores; // scratch, f32 [64]
   Value infinity;
 
@@ -90,6 +92,7 @@ struct QueryRow {
   Value masked(Value score, Value block, int64_t v);
   SmallVector<Value> addValues(Value block, ValueRange acc);
   SmallVector<Value> addBlock(Value block, ValueRange state);
+  SmallVector<Value> addBlocks(ValueRange state);
 };
 } // namespace
 
@@ -119,7 +122,7 @@ Value QueryRow::masked(Value score, Value block, int64_t v) {
   // Valid lanes: firstPosition - base <= lane <= position - base.
   Value upTo = e.max(e.add(e.sub(position, base), 1), e.index(0));
   Value mask = e.maskOf(upTo);
-  if (op.getWindow()) {
+  if (hasFirst) {
     Value before = e.maskOf(e.max(e.sub(firstPosition, base), e.index(0)));
     Type i1 = e.vectorOf(e.b.getI1Type());
     Value after = arith::XOrIOp::create(e.b, e.loc, before, e.integer(i1, -1));
@@ -175,6 +178,15 @@ SmallVector<Value> QueryRow::addBlock(Value block, ValueRange state) {
   return next;
 }
 
+/// All blocks that the row sees any of, ascending.
+SmallVector<Value> QueryRow::addBlocks(ValueRange state) {
+  Value lower = e.div(firstPosition, e.index(kBlock));
+  Value upper = e.div(e.add(position, kBlock), e.index(kBlock));
+  return e.loop(lower, upper, 1, state, [&](Value block, ValueRange c) {
+    return addBlock(block, c);
+  });
+}
+
 void moec::kernels::emitKernel(Emitter &e, lm::AttentionOp op,
                               const Slot &slot) {
   Cache cache =
@@ -195,18 +207,22 @@ void moec::kernels::emitKernel(Emitter &e, lm::AttentionOp op,
     Value from = window ? e.max(e.sub(position, e.index(window - 1)),
                                 e.index(0))
                         : e.index(0);
-    QueryRow query{e, op, cache, row, e.mul(head, cache.size),
-                   e.div(head, perKv), position, from, scores,
-                   e.splat(minusInf)};
+    QueryRow query{e,        op,   cache,       row,    e.mul(head, cache.size),
+                   e.div(head, perKv), position, from,  window != 0,
+                   scores,   e.splat(minusInf)};
     SmallVector<Value> state = {e.f32(minusInf), e.f32(0.0)};
     if (op.getSinks()) // one more logit, with no value
       state = {e.loadScalar(op.getSinks(), {head}), e.f32(1.0)};
     state.append(query.outVectors(), e.splat(0.0));
-    Value endBlock = e.add(e.div(position, kBlock), 1);
-    state = e.loop(e.div(from, kBlock), endBlock, 1, state,
-                   [&](Value block, ValueRange c) {
-                     return query.addBlock(block, c);
-                   });
+    if (e.target.blocksFromChunk && !window) {
+      // What is in the cache, then the chunk: a block is cut where it starts.
+      query.position = e.sub(op.getPosition(), e.index(1));
+      state = query.addBlocks(state);
+      query.position = position;
+      query.firstPosition = op.getPosition();
+      query.hasFirst = true;
+    }
+    state = query.addBlocks(state);
     Value scale = e.broadcast(e.divf(e.f32(1.0), state[1]));
     for (int64_t v = 0; v < query.outVectors(); ++v)
       e.store(e.mulf(state[2 + v], scale), out,

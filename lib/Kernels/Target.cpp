@@ -27,6 +27,7 @@ Target Target::of(ModuleOp module) {
   target.recipe = attr.contains("dot_pairs") ? Recipe::DotPairs
                                              : Recipe::WidenFMA;
   target.emulate = attr.contains("emulate");
+  target.blocksFromChunk = attr.contains("blocks_from_chunk");
   return target;
 }
 
@@ -40,6 +41,8 @@ void Target::setOn(ModuleOp module) const {
     attrs.append("dot_pairs", builder.getUnitAttr());
   if (emulate)
     attrs.append("emulate", builder.getUnitAttr());
+  if (blocksFromChunk)
+    attrs.append("blocks_from_chunk", builder.getUnitAttr());
   module->setAttr(kTargetAttr, attrs.getDictionary(module.getContext()));
 }
 

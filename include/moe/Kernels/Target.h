@@ -32,6 +32,9 @@ struct Target {
   Recipe recipe = Recipe::WidenFMA;
   /// Take generic emitters even where the instruction exists.
   bool emulate = false;
+  /// Breaks the routing contract: attention blocks end where a chunk starts.
+  /// The negative control of the contract's test, for nothing else.
+  bool blocksFromChunk = false;
   /// Bytes of packed rows that should stay in the second-level cache.
   int64_t rowBudget = 512 * 1024;
 

@@ -22,8 +22,9 @@ def OutlineKernels : Pass<"outline-kernels", "::mlir::ModuleOp"> {
     becomes
     ```mlir
     scf.forall (%slot) in (%slots) {
-      %mine = memref.view %scratch[...]
+      %mine = memref.view %scratch[%start][%size] : memref<?xi8> to memref<?xi8>
       func.call @kernel_add_0(%a, %b, %c, %slot, %slots, %mine)
+          : (memref<?x64xf32>, memref<?x64xf32>, memref<?x64xf32>, index, index, memref<?xi8>) -> ()
     }
     ```
     Fails on an op for which there is no kernel.

@@ -10,7 +10,7 @@
 include "mlir/Pass/PassBase.td"
 
 def LMFuseGatedLinear : Pass<"lm-fuse-gated-linear"> {
-  let summary = "lm.gated of a linear becomes its epilogue";
+  let summary = "linear and lm.gated become lm.gated_linear";
   let description = [{
     ```mlir
     %a = lm.linear %x, %w : (tensor<?x64xf32>, tensor<96x64xf32>) -> tensor<?x96xf32>

@@ -173,7 +173,7 @@ def MoE_RouteOp : MoE_TwoFormsOp<"route", [AttrSizedOperandSegments]> {
     `buffers` parts the dispatch off: then there is no plan.
 
     ```mlir
-    %w, %ids, %plan = moe.route %x, %gate <top_k = 2>
+    %w, %ids, %plan = moe.route %x, %gate <top_k = 2> experts(8)
         : (tensor<?x64xf32>, tensor<8x64xf32>) -> (tensor<?x2xf32>, tensor<?x2xi32>, !moe.plan<8, 2>)
     ```
     Constraints:

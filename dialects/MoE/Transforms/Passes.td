@@ -14,7 +14,7 @@ class MoEPass<string name, string anchor = ""> : Pass<name, anchor> {
 }
 
 def MoEDecomposeLayer : MoEPass<"moe-decompose-layer"> {
-  let summary = "moe.layer becomes router, dispatch, experts and combine";
+  let summary = "a moe.layer becomes router, dispatch, experts and combine";
   let description = [{
     Here the places of rounding are fixed: logits are f32; the first product
     rounds once, after the activation, to x's element type; the second stays f32

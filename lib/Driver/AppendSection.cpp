@@ -8,9 +8,12 @@
 
 #include "moe/Driver/Link.h"
 
+#include "Diagnostics.h"
+
 #include "llvm/BinaryFormat/ELF.h"
 #include "llvm/Support/MathExtras.h"
 
+#include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
 #include <vector>
@@ -39,27 +42,22 @@ struct File {
 };
 } // namespace
 
-static llvm::Error makeError(llvm::StringRef path, const llvm::Twine &what) {
-  return llvm::createStringError(llvm::inconvertibleErrorCode(),
-                                 path + ": " + what);
-}
-
 llvm::Expected<uint64_t> moec::appendSection(llvm::StringRef path,
                                              llvm::StringRef name,
                                              uint64_t bytes) {
   File file(path);
   Elf64_Ehdr header;
   if (file.fd < 0 || !file.read(&header, sizeof(header), 0))
-    return makeError(path, "cannot be read");
+    return makeError("the linked file cannot be read");
   std::vector<Elf64_Shdr> sections(header.e_shnum);
   if (header.e_shstrndx >= sections.size() ||
       !file.read(sections.data(), sections.size() * sizeof(Elf64_Shdr),
                  header.e_shoff))
-    return makeError(path, "has no section table");
+    return makeError("the linked file has no section table");
   Elf64_Shdr &strings = sections[header.e_shstrndx];
   std::vector<char> names(strings.sh_size);
   if (!file.read(names.data(), names.size(), strings.sh_offset))
-    return makeError(path, "has no section names");
+    return makeError("the linked file has no section names");
 
   // Everything before the section table stays; the payload goes behind it.
   uint64_t end = 0;
@@ -86,6 +84,6 @@ llvm::Expected<uint64_t> moec::appendSection(llvm::StringRef path,
       !file.write(sections.data(), sections.size() * sizeof(Elf64_Shdr),
                   header.e_shoff) ||
       !file.write(&header, sizeof(header), 0))
-    return makeError(path, "cannot be written");
+    return makeError(llvm::Twine("cannot be written: ") + std::strerror(errno));
   return payload;
 }

@@ -68,8 +68,10 @@ private:
   llvm::Error emitMachineCode();
   llvm::Error emitExecutable();
   llvm::Error emitLibrary();
-  llvm::Error writeWeights(const LinkKit &kit, OutputFile &executable);
+  llvm::Error writeWeights(OutputFile &executable);
   llvm::Error writeText(Emit emit, StringRef text);
+  OutputFile &addOutput(StringRef path, bool executable);
+  llvm::Error keepOutputs();
   std::vector<PayloadFile> payloadFiles();
   bool emits(Emit emit) const {
     return llvm::is_contained(options.emits, emit);
@@ -92,6 +94,7 @@ private:
   Phase reached = Phase::Import;
   LayerSignatures layers;
   OutputNames names;
+  std::vector<std::pair<std::unique_ptr<OutputFile>, bool>> outputs;
   std::vector<WeightPlacement> placements;
   SmallVector<char, 0> object;
   std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
@@ -196,14 +199,23 @@ llvm::Error Compilation::lowerLayers() {
   return llvm::Error::success();
 }
 
+OutputFile &Compilation::addOutput(StringRef path, bool executable) {
+  outputs.push_back({std::make_unique<OutputFile>(path), executable});
+  return *outputs.back().first;
+}
+
+/// The outputs appear together, when nothing can fail any more.
+llvm::Error Compilation::keepOutputs() {
+  for (auto &[file, executable] : outputs)
+    if (llvm::Error error = file->keep(executable))
+      return error;
+  return llvm::Error::success();
+}
+
 llvm::Error Compilation::writeText(Emit emit, StringRef text) {
   std::string path = names.of(emit);
-  if (path != "-") {
-    OutputFile file(path);
-    if (llvm::Error error = file.write(text))
-      return error;
-    return file.keep(/*executable=*/false);
-  }
+  if (path != "-")
+    return addOutput(path, /*executable=*/false).write(text);
   llvm::outs() << text;
   llvm::outs().flush();
   std::error_code code = llvm::outs().error();
@@ -260,8 +272,7 @@ std::vector<PayloadFile> Compilation::payloadFiles() {
 }
 
 /// Writes the payload: into a section of `executable`, or into a file beside.
-llvm::Error Compilation::writeWeights(const LinkKit &kit,
-                                      OutputFile &executable) {
+llvm::Error Compilation::writeWeights(OutputFile &executable) {
   SmallString<128> name =
       llvm::sys::path::filename(StringRef(directory).rtrim('/'));
   PayloadInputs inputs{module,  placements,      *config,
@@ -278,21 +289,19 @@ llvm::Error Compilation::writeWeights(const LinkKit &kit,
     llvm::Expected<uint64_t> offset = appendSection(
         executable.name(), ::moe::runtime::kPayloadSectionName, bytes);
     if (!offset)
-      return offset.takeError();
+      return makeError(path + ": " + llvm::toString(offset.takeError()));
     int fd = ::open(executable.name().c_str(), O_RDWR | O_CLOEXEC);
     llvm::Error error = writePayload(inputs, path, fd, *offset);
     ::close(fd);
     return error;
   }
-  OutputFile file(path);
+  OutputFile &file = addOutput(path, /*executable=*/false);
   int fd = ::open(file.name().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0)
     return makeError(path + ": cannot be written: " + std::strerror(errno));
   llvm::Error error = writePayload(inputs, path, fd, 0);
   ::close(fd);
-  if (error)
-    return error;
-  return file.keep(/*executable=*/false);
+  return error;
 }
 
 llvm::Error Compilation::emitExecutable() {
@@ -303,14 +312,14 @@ llvm::Error Compilation::emitExecutable() {
   OutputFile objectFile(output + ".o");
   if (llvm::Error error = objectFile.write(objectBytes()))
     return error;
-  OutputFile file(output);
+  OutputFile &file = addOutput(output, /*executable=*/true);
   if (llvm::Error error = linkExecutable(*kit, objectFile.name(), file.name()))
     return error;
   stage("link");
-  if (llvm::Error error = writeWeights(*kit, file))
+  if (llvm::Error error = writeWeights(file))
     return error;
   stage("weights");
-  return file.keep(/*executable=*/true);
+  return llvm::Error::success();
 }
 
 llvm::Error Compilation::emitLibrary() {
@@ -321,11 +330,9 @@ llvm::Error Compilation::emitLibrary() {
   OutputFile objectFile(output + ".o");
   if (llvm::Error error = objectFile.write(objectBytes()))
     return error;
-  OutputFile file(output);
-  if (llvm::Error error = linkLibrary(*kit, objectFile.name(), file.name(),
-                                      llvm::sys::path::filename(output)))
-    return error;
-  return file.keep(/*executable=*/true);
+  return linkLibrary(*kit, objectFile.name(),
+                     addOutput(output, /*executable=*/true).name(),
+                     llvm::sys::path::filename(output));
 }
 
 /// What a user should know before waiting: the machine, and how much it will
@@ -386,13 +393,11 @@ llvm::Error Compilation::emitAll() {
     return error;
   if (options.remarks)
     remarkOnCode(module, machine, objectBytes());
-  if (emits(Emit::Object)) {
-    OutputFile file(names.of(Emit::Object));
-    if (llvm::Error error = file.write(objectBytes()))
+  if (emits(Emit::Object))
+    if (llvm::Error error =
+            addOutput(names.of(Emit::Object), /*executable=*/false)
+                .write(objectBytes()))
       return error;
-    if (llvm::Error error = file.keep(/*executable=*/false))
-      return error;
-  }
   if (emits(Emit::Library))
     if (llvm::Error error = emitLibrary())
       return error;
@@ -412,7 +417,9 @@ llvm::Error Compilation::run() {
       return error;
     std::string text;
     llvm::raw_string_ostream(text) << module << "\n";
-    return writeText(Emit::MLIR, text);
+    if (llvm::Error error = writeText(Emit::MLIR, text))
+      return error;
+    return keepOutputs();
   }
   if (llvm::Error error = estimate())
     return error;
@@ -431,7 +438,9 @@ llvm::Error Compilation::run() {
   }
   stage("phases");
   placements = takePlacements(module);
-  return emitAll();
+  if (llvm::Error error = emitAll())
+    return error;
+  return keepOutputs();
 }
 
 llvm::Error moec::compile(const CompileOptions &options) {

@@ -235,6 +235,18 @@ static llvm::Error checkFunction(func::FuncOp function) {
 // Signatures
 //===----------------------------------------------------------------------===//
 
+static llvm::Error unknownRows(func::FuncOp function, size_t number,
+                               Value result) {
+  std::string place = describeLocation(result.getLoc());
+  std::string maker;
+  if (Operation *op = result.getDefiningOp())
+    maker = (", which '" + op->getName().getStringRef() + "' makes,").str();
+  return makeError((place.empty() ? "" : place + ": ") + "function '" +
+                   function.getName() + "': result " + llvm::Twine(number) +
+                   maker + " has a number of rows that follows from no "
+                           "argument");
+}
+
 static llvm::Expected<LayerSignature>
 describeFunction(func::FuncOp function, const GraphFile &graph) {
   LayerSignature signature;
@@ -257,8 +269,7 @@ describeFunction(func::FuncOp function, const GraphFile &graph) {
   for (auto [i, result] : llvm::enumerate(ret.getOperands())) {
     std::optional<RowCount> count = rows.rowsOf(result);
     if (!count)
-      return makeError(placeOf(function) + "result " + llvm::Twine(i) +
-                       ": the number of its rows follows from no argument");
+      return unknownRows(function, i, result);
     signature.results.push_back(
         {LayerValue::Rows, "", result.getType(), {}, *count});
   }

@@ -18,7 +18,6 @@ import ctypes
 import mmap
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -33,25 +32,6 @@ SHAPES = {  # hidden, expert width, experts, top-k
     "mixtral": (4096, 14336, 8, 2),
     "tiny": (192, 96, 16, 4),
 }
-
-
-class MemRef1(ctypes.Structure):
-    _fields_ = [("allocated", ctypes.c_void_p), ("aligned", ctypes.c_void_p), ("offset", ctypes.c_int64),
-                ("size", ctypes.c_int64), ("stride", ctypes.c_int64)]
-
-
-class MemRef2(ctypes.Structure):
-    _fields_ = [("allocated", ctypes.c_void_p), ("aligned", ctypes.c_void_p), ("offset", ctypes.c_int64),
-                ("sizes", ctypes.c_int64 * 2), ("strides", ctypes.c_int64 * 2)]
-
-
-def rows(array):
-    p = array.ctypes.data
-    return MemRef2(p, p, 0, (ctypes.c_int64 * 2)(*array.shape), (ctypes.c_int64 * 2)(array.shape[1], 1))
-
-
-def raw(address, size):
-    return MemRef1(address, address, 0, size, 1)
 
 
 def graph(hidden, width, experts, k, weight, activation):
@@ -97,19 +77,13 @@ class Layer:
         source.write_text(graph(hidden, width, experts, k, args.type, args.activation))
         options = [f"--target={args.target}"]
         subprocess.run([args.moec, source, "--emit=lib", "-o", library, *options], check=True)
-        text = subprocess.run([args.moec, source, "--compile-to=buffers", *options], check=True, capture_output=True,
-                              text=True).stdout
-        arena = re.search(r"lm\.arena = \{([^}]*)\}", text).group(1)
-        number = lambda name: int(re.search(name + r" = (\d+)", arena).group(1))
-        self.arena_size = lambda tokens, threads: (number("per_token") * tokens + number("fixed")
-                                                   + number("per_thread") * threads)
-        self.call = ctypes.CDLL(str(library))._mlir_ciface_layer
-        self.call.restype = None
-        self.call.argtypes = [ctypes.c_void_p] * 6 + [ctypes.c_int64] * 3
-        bytes_each = 2 if args.type == "bf16" else 4
-        up = lambda n: (n + 31) // 32 * 32
-        sizes = [up(experts) * hidden * bytes_each, experts * 2 * up(width) * hidden * bytes_each,
-                 experts * up(hidden) * width * bytes_each]
+        lib = ctypes.CDLL(str(library))
+        pointer, number = ctypes.c_void_p, ctypes.c_int64
+        lib.layer.argtypes = [pointer] * 5 + [number, pointer, number]
+        lib.layer_arena_size.argtypes, lib.layer_arena_size.restype = [number] * 2, number
+        lib.layer_packed_size.argtypes, lib.layer_packed_size.restype = [ctypes.c_int32], number
+        self.lib = lib
+        sizes = [lib.layer_packed_size(weight) for weight in range(3)]
         self.expert_bytes = (sizes[1] + sizes[2]) // experts
         total = sum(sizes) + 3 * 4096
         # Weights come from a mapped file, as in an executable.
@@ -119,30 +93,28 @@ class Layer:
         self.file = open(path, "r+b")
         self.map = mmap.mmap(self.file.fileno(), total)
         base = ctypes.addressof(ctypes.c_char.from_buffer(self.map))
+        self.gate_up_size = sizes[1]
         generator = np.random.default_rng(0)
         self.weights = []
         for size, scale in zip(sizes, (1.0 / hidden ** 0.5, 1.0 / hidden ** 0.5, 1.0 / width ** 0.5)):
             fill_random(base, size, args.type, scale, generator)
-            self.weights.append(raw(base, size))
+            self.weights.append(base)
             base += (size + 4095) // 4096 * 4096
         self.generator = generator
         self.activation = args.activation
 
     def prepare(self, tokens, threads):
-        hidden = self.shape[0]
-        capacity = max(16, (tokens + 15) // 16 * 16)
-        size = self.arena_size(capacity, threads)
-        self.area, address = anonymous(size)
-        self.arena = raw(address, size)
-        self.capacity, self.threads, self.tokens = capacity, threads, tokens
-        self.out = np.zeros((tokens, hidden), np.float32)
+        self.area, self.arena = anonymous(self.lib.layer_arena_size(tokens, threads))
+        self.threads, self.tokens = threads, tokens
+        self.out = np.zeros((tokens, self.shape[0]), np.float32)
 
     def run(self, x):
-        refs = [rows(x), *self.weights, rows(self.out), self.arena]
-        pointers = [ctypes.addressof(ref) for ref in refs]
         start = time.perf_counter()
-        self.call(*pointers, self.capacity, 0, self.threads)
-        return time.perf_counter() - start
+        status = self.lib.layer(x.ctypes.data, *self.weights, self.out.ctypes.data, self.tokens, self.arena,
+                                self.threads)
+        seconds = time.perf_counter() - start
+        assert status == 0
+        return seconds
 
     def input(self):
         x = self.generator.standard_normal((self.tokens, self.shape[0])).astype(np.float32)
@@ -164,10 +136,10 @@ def load_ceilings(folder):
     return lib
 
 
-def best_read(lib, layer, threads, offset):
+def best_read(lib, layer, threads):
     """Read bandwidth over the experts' own mapping, the best of the ways tried."""
-    size = min(layer.weights[1].size, 512 << 20)
-    return max(lib.ceiling_read(layer.weights[1].aligned, size, threads, streams, prefetch)
+    size = min(layer.gate_up_size, 512 << 20)
+    return max(lib.ceiling_read(layer.weights[1], size, threads, streams, prefetch)
                for streams in (1, 4) for prefetch in (0, 1))
 
 
@@ -179,10 +151,10 @@ def measure(lib, layer, args, tokens, threads):
     figures = []
     for attempt in range(args.rounds * 3):
         peak = lambda: max(lib.ceiling_fma(threads, 0.05), lib.ceiling_dot_pairs(threads, 0.02))
-        before = peak(), best_read(lib, layer, threads, 0)
+        before = peak(), best_read(lib, layer, threads)
         repeats = max(1, min(20, int(0.1 / max(1e-6, layer.run(layer.input())))))
         times = sorted(layer.run(layer.input()) for _ in range(repeats))
-        after = peak(), best_read(lib, layer, threads, 0)
+        after = peak(), best_read(lib, layer, threads)
         if any(abs(a - b) > args.agree / 100 * max(a, b) for a, b in zip(before, after)):
             continue
         seconds = times[len(times) // 2]

@@ -24,6 +24,11 @@ static int64_t superblockRows(const Target &target, int64_t paddedK) {
   return std::max(target.maxTileRows(), target.rowBudget / (paddedK * 4));
 }
 
+/// Elements of packed rows, with room for one vector too many.
+static int64_t packedElements(const Target &target, int64_t paddedK) {
+  return superblockRows(target, paddedK) * paddedK + 16;
+}
+
 /// Elements of the f32 tile scratch.
 static int64_t tileElements(const Target &target) {
   int64_t most = 0;
@@ -34,8 +39,7 @@ static int64_t tileElements(const Target &target) {
 
 int64_t moec::kernels::matmulScratchBytes(const Target &target,
                                          int64_t paddedK) {
-  return 4 * (superblockRows(target, paddedK) * paddedK +
-              tileElements(target));
+  return 4 * (packedElements(target, paddedK) + tileElements(target));
 }
 
 namespace {
@@ -63,7 +67,10 @@ struct MatmulEmitter {
   }
 
   void packSingleRow(Value source, Value offset);
-  void packInterleaved(Value source, Value offset, Value lane, Value rows);
+  void packInterleaved(Value source, Value offset, Value lane, Value rows,
+                       int64_t firstColumn);
+  void packTransposed(Value first, Value rows, Value offset,
+                      function_ref<Value(Value)> source);
   void packBlock(Value first, Value rows, Value offset,
                  function_ref<Value(Value)> source);
   void writeTile(Value firstRow, Value rows, Value pair, Value pairs);
@@ -83,7 +90,7 @@ struct MatmulEmitter {
 /// One row: packed elements lie side by side, a copy with widening.
 void MatmulEmitter::packSingleRow(Value source, Value offset) {
   if (family.recipe == Recipe::DotPairs) {
-    packInterleaved(source, offset, e.index(0), e.index(1));
+    packInterleaved(source, offset, e.index(0), e.index(1), 0);
     return;
   }
   e.columns(columnsOfX, [&](Value column, int64_t count) {
@@ -97,9 +104,49 @@ void MatmulEmitter::packSingleRow(Value source, Value offset) {
   });
 }
 
-/// Element k of the row goes to offset + k * rows + lane.
+/// Transposes 16 vectors of 16 lanes: four rounds of exchanges between vectors
+/// i and i + d of the lanes whose number has bit d.
+static void transpose16(Emitter &e, SmallVectorImpl<Value> &v) {
+  for (int64_t d : {1, 2, 4, 8})
+    for (int64_t i = 0; i < 16; ++i) {
+      if (i & d)
+        continue;
+      SmallVector<int64_t> low, high;
+      for (int64_t j = 0; j < 16; ++j) {
+        low.push_back(j & d ? 16 + j - d : j);
+        high.push_back(j & d ? 16 + j : j + d);
+      }
+      Value a = v[i], c = v[i + d];
+      v[i] = vector::ShuffleOp::create(e.b, e.loc, a, c, low);
+      v[i + d] = vector::ShuffleOp::create(e.b, e.loc, a, c, high);
+    }
+}
+
+/// Whole vectors of all rows of a block at once. A store writes 16 lanes where
+/// `rows` are wanted; what it writes too much is overwritten by the next, and
+/// the scratch has room behind the last.
+void MatmulEmitter::packTransposed(Value first, Value rows, Value offset,
+                                   function_ref<Value(Value)> source) {
+  SmallVector<Value> sources;
+  Value last = e.sub(rows, e.index(1));
+  for (int64_t r = 0; r < e.target.maxTileRows(); ++r)
+    sources.push_back(source(e.add(first, e.min(e.index(r), last))));
+  e.loop(e.index(0), e.index(columnsOfX / 16 * 16), 16, [&](Value k) {
+    SmallVector<Value> vectors;
+    for (Value row : sources)
+      vectors.push_back(e.load(x, {row, k}));
+    vectors.resize(16, e.splat(0.0));
+    transpose16(e, vectors);
+    for (int64_t j = 0; j < 16; ++j)
+      e.store(vectors[j], packed,
+              {e.add(offset, e.mul(e.add(k, j), rows))});
+  });
+}
+
+/// Element k of the row, from `firstColumn` on, goes to offset + k * rows +
+/// lane.
 void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
-                                    Value rows) {
+                                    Value rows, int64_t firstColumn) {
   int64_t steps = family.stepsPerElement();
   int64_t perVector = e.lanes; // packed elements a vector
   int64_t whole = columnsOfX / (perVector * steps) * (perVector * steps);
@@ -108,8 +155,8 @@ void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
     memref::StoreOp::create(e.b, e.loc, value, packed,
                             ValueRange{e.add(base, e.mul(element, rows))});
   };
-  if (whole > 0)
-    e.loop(e.index(0), e.index(whole), perVector * steps, [&](Value k) {
+  if (whole > firstColumn)
+    e.loop(e.index(firstColumn), e.index(whole), perVector * steps, [&](Value k) {
       Value v;
       if (steps == 2) {
         Type type = VectorType::get({2 * e.lanes}, e.b.getBF16Type());
@@ -156,8 +203,14 @@ void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
       e.equal(rows, e.index(1)),
       [&] { packSingleRow(source(first), offset); },
       [&] {
+        bool transposes = e.lanes == 16 && family.recipe == Recipe::WidenFMA;
+        int64_t done = transposes ? columnsOfX / 16 * 16 : 0;
+        if (done)
+          packTransposed(first, rows, offset, source);
+        if (done == rowElements()) // nothing left, no padding
+          return;
         e.loop(e.index(0), rows, 1, [&](Value r) {
-          packInterleaved(source(e.add(first, r)), offset, r, rows);
+          packInterleaved(source(e.add(first, r)), offset, r, rows, done);
         });
       });
 }
@@ -316,15 +369,15 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
                   {},
                   {}};
   int64_t superblock = superblockRows(e.target, weight.paddedK());
-  int64_t packedElements = superblock * weight.paddedK();
+  int64_t elements = packedElements(e.target, weight.paddedK());
   auto dynamic = [&](Type element) {
     return MemRefType::get({ShapedType::kDynamic}, element);
   };
   m.packed = memref::ViewOp::create(
       e.b, e.loc, dynamic(family.rowElement(e.b)), scratch, e.index(0),
-      ValueRange{e.index(packedElements)});
+      ValueRange{e.index(elements)});
   m.tile = memref::ViewOp::create(e.b, e.loc, dynamic(e.b.getF32Type()),
-                                  scratch, e.index(4 * packedElements),
+                                  scratch, e.index(4 * elements),
                                   ValueRange{e.index(tileElements(e.target))});
   // Descriptors of the tile functions want dynamic sizes.
   Value flat = memref::CollapseShapeOp::create(

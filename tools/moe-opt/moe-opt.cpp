@@ -6,6 +6,7 @@
 
 #include "moe/Pipelines/Pipelines.h"
 
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -14,6 +15,7 @@ int main(int argc, char **argv) {
   moec::registerDialects(registry);
   moec::registerPassesAndPipelines();
   mlir::registerTransformsPasses();
+  mlir::memref::registerResolveRankedShapeTypeResultDimsPass();
   return mlir::asMainReturnCode(mlir::MlirOptMain(
       argc, argv, "moe-mlir modular optimizer driver\n", registry));
 }

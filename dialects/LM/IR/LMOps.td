@@ -220,6 +220,7 @@ def LM_AddOp : LM_BufferizableOp<"add"> {
   let assemblyFormat = [{
     $lhs `,` $rhs (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
+  let hasFolder = 1;
 }
 
 def LM_ActivateOp : LM_BufferizableOp<"activate"> {
@@ -240,6 +241,7 @@ def LM_ActivateOp : LM_BufferizableOp<"activate"> {
   let assemblyFormat = [{
     $x $function (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
+  let hasFolder = 1;
 }
 
 def LM_GatedOp : LM_BufferizableOp<"gated"> {
@@ -322,6 +324,7 @@ def LM_LastRowsOp : LM_BufferizableOp<"last_rows", [], ["buildResultRows"]> {
   let assemblyFormat = [{
     $x `,` $rows (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
+  let hasFolder = 1;
 }
 
 //===----------------------------------------------------------------------===//

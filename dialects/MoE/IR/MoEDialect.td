@@ -24,6 +24,12 @@ def MoE_Dialect : Dialect {
     Keys by which experts are chosen compare so: NaN below -inf; -0 equals +0;
     ties go to the lower id; with fewer than k eligible experts the remaining
     slots take the lowest unused ids with weight 0.
+
+    Canonicalization keeps every bit. So it leaves alone: a router that chooses
+    all experts (the order of its ids is the order in which combine sums), one
+    expert with l1 (its weight is NaN, not 1, where a logit is not finite), a
+    shared expert with zero weights (0 * inf is NaN, and -0 + 0 is +0) and a
+    residual added after a combine (phase `fused` makes it the first summand).
   }];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;

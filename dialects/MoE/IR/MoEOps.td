@@ -86,6 +86,7 @@ def MoE_LayerOp : MoE_Op<"layer", [AttrSizedOperandSegments, Pure]> {
     attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -123,6 +124,7 @@ def MoE_RouterOp : MoE_TwoFormsOp<"router", [AttrSizedOperandSegments]> {
     $logits (`bias` `(` $bias^ `)`)? (`static_ids` `(` $static_ids^ `)`)?
     $config (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
+  let hasCanonicalizer = 1;
 }
 
 def MoE_DispatchOp : MoE_TwoFormsOp<"dispatch", [AttrSizedOperandSegments]> {
@@ -136,7 +138,8 @@ def MoE_DispatchOp : MoE_TwoFormsOp<"dispatch", [AttrSizedOperandSegments]> {
     in transformers), `slot_major` ranks all first choices before all second
     ones (Flaxformer, Mesh-TensorFlow), `probability` the smallest weights
     (DeepSpeed, k > 2), which needs `weights`. A turned-away choice
-    contributes nothing to combine.
+    contributes nothing to combine, nor does an id of `experts` or more (a
+    zero-compute expert).
 
     ```mlir
     %plan = moe.dispatch %ids experts(8) : (tensor<?x2xi32>) -> !moe.plan<8, 2>
@@ -163,6 +166,7 @@ def MoE_DispatchOp : MoE_TwoFormsOp<"dispatch", [AttrSizedOperandSegments]> {
     $ids (`weights` `(` $weights^ `)`)? `experts` `(` $experts `)` (`outs` `(` $outs^ `)`)?
     attr-dict `:` functional-type(operands, results)
   }];
+  let hasCanonicalizer = 1;
 }
 
 def MoE_RouteOp : MoE_TwoFormsOp<"route", [AttrSizedOperandSegments]> {
@@ -192,6 +196,7 @@ def MoE_RouteOp : MoE_TwoFormsOp<"route", [AttrSizedOperandSegments]> {
     $x `,` $gate (`bias` `(` $bias^ `)`)? $config `experts` `(` $experts `)`
     (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
+  let hasCanonicalizer = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -324,6 +329,7 @@ def MoE_CombineOp : MoE_TwoFormsOp<"combine", [AttrSizedOperandSegments]> {
     (`identity` `(` $identity^ `,` $ids `)`)? (`outs` `(` $outs^ `)`)?
     attr-dict `:` functional-type(operands, results)
   }];
+  let hasCanonicalizer = 1;
 }
 
 //===----------------------------------------------------------------------===//

@@ -267,6 +267,14 @@ describeFunction(func::FuncOp function, const GraphFile &graph) {
   }
   auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
   for (auto [i, result] : llvm::enumerate(ret.getOperands())) {
+    // What no op writes is copied, as rows of floats.
+    bool isWritten = result.getDefiningOp() &&
+                     !llvm::is_contained(ret.getOperands().take_front(i), result);
+    if (!isWritten &&
+        !isa<FloatType>(cast<RankedTensorType>(result.getType()).getElementType()))
+      return makeError(placeOf(function) + "result " + llvm::Twine(i) +
+                       " is an argument or returned twice; expected a value "
+                       "of its own, or floats");
     std::optional<RowCount> count = rows.rowsOf(result);
     if (!count)
       return unknownRows(function, i, result);

@@ -201,10 +201,13 @@ GRAPHS = [
     ("router without a kernel", graph(LAYER.replace("top_k = 2", "score = sparse_mixer, top_k = 2, eps = 0.01")),
      LIB, ["sparse_mixer"]),
     ("dispatch without a kernel", function(
-        "%i: tensor<?x2xi32>, %x: " + X + ", %w: tensor<8x64x64xf32>",
+        f"%i: tensor<?x2xi32>, %w: tensor<?x2xf32>, %x: {X}",
         "  %p = moe.dispatch %i experts(8) {capacity = 4 : i64, overflow = #moe.overflow<position>}\n"
-        "      : (tensor<?x2xi32>) -> !moe.plan<8, 2>\n  return %i : tensor<?x2xi32>", "tensor<?x2xi32>"), LIB,
-     ["graph.mlir:2:", "capacity"]),
+        "      : (tensor<?x2xi32>) -> !moe.plan<8, 2>\n"
+        f"  %y = moe.combine %x, %w by %p : ({X}, tensor<?x2xf32>, !moe.plan<8, 2>) -> {X}\n"
+        f"  return %y : {X}", X), LIB, ["graph.mlir:2:", "capacity"]),
+    ("ids that go straight through", function("%i: tensor<?x2xi32>", "  return %i : tensor<?x2xi32>",
+                                              "tensor<?x2xi32>"), LIB, ["result 0 is an argument"]),
     ("dynamic columns", function("%x: tensor<?x?xf32>", "  return %x : tensor<?x?xf32>", "tensor<?x?xf32>"), LIB,
      ["graph.mlir:1:", "argument 0", "tensor<?x?xf32>"]),
     ("argument of another type", function("%x: memref<4xf32>", "  return", ""), LIB, ["argument 0", "memref<4xf32>"]),
@@ -291,7 +294,7 @@ def full_disk_cases():
     """A limit on the size of files stands for a full disk: 3 MB are enough to link, not for the weights."""
     big = model(field("vocab_size", 40000))
     for blocks, name in ((1, "no room to link"), (8000, "no room for the weights")):
-        yield (name, big, ["--weights=random:1", *OUT], ["out", "File too large"],
+        yield (name, big, ["--weights=random:1", *OUT], ["File too large"],
                ["bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash"])
     yield ("no room for a header", graph(LAYER), LIB, ["libout", "File too large"],
            ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash"])

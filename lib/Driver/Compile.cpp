@@ -66,6 +66,10 @@ private:
   llvm::Error estimate();
   llvm::Error emitAll();
   llvm::Error emitMachineCode();
+  llvm::Error linkObject(
+      StringRef output,
+      llvm::function_ref<llvm::Error(const LinkKit &, StringRef, StringRef)>
+          link);
   llvm::Error emitExecutable();
   llvm::Error emitLibrary();
   llvm::Error writeWeights(OutputFile &executable);
@@ -304,35 +308,38 @@ llvm::Error Compilation::writeWeights(OutputFile &executable) {
   return error;
 }
 
-llvm::Error Compilation::emitExecutable() {
+/// Links the object into an output, by `link(kit, object file, output file)`.
+llvm::Error Compilation::linkObject(
+    StringRef output,
+    llvm::function_ref<llvm::Error(const LinkKit &, StringRef, StringRef)>
+        link) {
   llvm::Expected<LinkKit> kit = LinkKit::find(options.argv0);
   if (!kit)
     return kit.takeError();
-  std::string output = names.of(Emit::Executable);
-  OutputFile objectFile(output + ".o");
+  OutputFile objectFile((output + ".o").str());
   if (llvm::Error error = objectFile.write(objectBytes()))
     return error;
   OutputFile &file = addOutput(output, /*executable=*/true);
-  if (llvm::Error error = linkExecutable(*kit, objectFile.name(), file.name()))
-    return error;
+  llvm::Error error = link(*kit, objectFile.name(), file.name());
   stage("link");
-  if (llvm::Error error = writeWeights(file))
+  return error;
+}
+
+llvm::Error Compilation::emitExecutable() {
+  if (llvm::Error error =
+          linkObject(names.of(Emit::Executable), linkExecutable))
     return error;
+  llvm::Error error = writeWeights(*outputs.back().first);
   stage("weights");
-  return llvm::Error::success();
+  return error;
 }
 
 llvm::Error Compilation::emitLibrary() {
-  llvm::Expected<LinkKit> kit = LinkKit::find(options.argv0);
-  if (!kit)
-    return kit.takeError();
   std::string output = names.of(Emit::Library);
-  OutputFile objectFile(output + ".o");
-  if (llvm::Error error = objectFile.write(objectBytes()))
-    return error;
-  return linkLibrary(*kit, objectFile.name(),
-                     addOutput(output, /*executable=*/true).name(),
-                     llvm::sys::path::filename(output));
+  return linkObject(output, [&](const LinkKit &kit, StringRef object,
+                                StringRef file) {
+    return linkLibrary(kit, object, file, llvm::sys::path::filename(output));
+  });
 }
 
 /// What a user should know before waiting: the machine, and how much it will

@@ -48,23 +48,31 @@ static llvm::Error runLinker(std::vector<std::string> arguments) {
 llvm::Error moec::linkExecutable(const LinkKit &kit, llvm::StringRef object,
                                  llvm::StringRef output) {
   auto in = [&](const char *name) { return kit.directory + "/" + name; };
-  return runLinker({"ld.lld", "-o", output.str(), "-pie", "--gc-sections",
-                    "--build-id=none", "--eh-frame-hdr", "-z", "relro", "-z",
-                    "now", "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2",
-                    in("Scrt1.o"), in("crti.o"), in("crtbeginS.o"),
-                    object.str(), in("libMoERuntimeMain.a"),
-                    in("libMoERuntime.a"), in("libpcre2-8.a"),
-                    in("libutf8proc.a"), in("libstdc++.a"), in("libm.so.6"),
-                    in("libgcc.a"), in("libgcc_eh.a"), in("libomp.so"),
-                    in("libc.so.6"), in("libc_nonshared.a"),
-                    in("ld-linux-x86-64.so.2"), in("libgcc.a"),
-                    in("crtendS.o"), in("crtn.o")});
+  std::vector<std::string> arguments = {
+      "ld.lld", "-o", output.str(), "-pie", "--gc-sections", "--build-id=none",
+      "--eh-frame-hdr", "-z", "relro", "-z", "now", "-dynamic-linker",
+      "/lib64/ld-linux-x86-64.so.2", in("Scrt1.o"), in("crti.o"),
+      in("crtbeginS.o"), object.str()};
+  // The kit of a sanitizer build.
+  for (const char *name :
+       {"libclang_rt.asan_static-x86_64.a", "libclang_rt.asan-x86_64.a",
+        "libclang_rt.asan_cxx-x86_64.a"})
+    if (llvm::sys::fs::exists(in(name)))
+      arguments.insert(arguments.end(), {"--export-dynamic", "--whole-archive",
+                                         in(name), "--no-whole-archive"});
+  for (const char *name :
+       {"libMoERuntimeMain.a", "libMoERuntime.a", "libpcre2-8.a",
+        "libutf8proc.a", "libstdc++.a", "libm.so.6", "libgcc.a", "libgcc_eh.a",
+        "libomp.so", "libc.so.6", "libc_nonshared.a", "ld-linux-x86-64.so.2",
+        "libgcc.a", "crtendS.o", "crtn.o"})
+    arguments.push_back(in(name));
+  return runLinker(std::move(arguments));
 }
 
 llvm::Error moec::linkLibrary(const LinkKit &kit, llvm::StringRef object,
                               llvm::StringRef output, llvm::StringRef name) {
   auto in = [&](const char *name) { return kit.directory + "/" + name; };
   return runLinker({"ld.lld", "-shared", "-o", output.str(), "-soname",
-                    name.str(), "--build-id=none", "-z", "relro", "-z", "now", object.str(), in("libomp.so"),
-                    in("libc.so.6")});
+                    name.str(), "--build-id=none", "-z", "relro", "-z", "now",
+                    object.str(), in("libomp.so"), in("libc.so.6")});
 }

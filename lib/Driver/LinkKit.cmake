@@ -16,6 +16,12 @@ foreach(name Scrt1.o crti.o crtn.o crtbeginS.o crtendS.o libgcc.a libgcc_eh.a
         libstdc++.a libc.so.6 libm.so.6 libc_nonshared.a ld-linux-x86-64.so.2)
   moe_kit_file(${name})
 endforeach()
+# A sanitized runtime needs the sanitizers' own, which Link.cpp links if present.
+if(MOE_SANITIZE)
+  foreach(name asan_static asan asan_cxx)
+    moe_kit_file(libclang_rt.${name}-x86_64.a)
+  endforeach()
+endif()
 find_library(MOE_OMP_LIBRARY omp PATHS ${LLVM_LIBRARY_DIR} REQUIRED NO_DEFAULT_PATH)
 file(REAL_PATH ${MOE_OMP_LIBRARY} omp_real)
 configure_file(${omp_real} ${kit}/libomp.so COPYONLY)

@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Libraries of several functions: packed layouts to the byte, routing, caches, rows that an argument counts.
+
+usage: library_test.py MOEC GOLDENS
+"""
+import ctypes
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+
+import numpy as np
+
+MOEC = sys.argv[1]
+GRAPH = """
+// Names that C would not take, and functions of every kind of argument.
+func.func @linear_f32(%x: tensor<?x37xf32>, %int: tensor<19x37xf32>) -> tensor<?x19xf32> {
+  %y = lm.linear %x, %int : (tensor<?x37xf32>, tensor<19x37xf32>) -> tensor<?x19xf32>
+  return %y : tensor<?x19xf32>
+}
+func.func @linear_bf16(%0: tensor<?x37xf32>, %1: tensor<50x37xbf16>) -> tensor<?x50xf32> {
+  %y = lm.linear %0, %1 : (tensor<?x37xf32>, tensor<50x37xbf16>) -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+}
+func.func @gated_f16(%x: tensor<?x36xf32>, %tokens: tensor<42x36xf16>) -> tensor<?x21xf32> {
+  %y = lm.gated_linear %x, %tokens <silu> : (tensor<?x36xf32>, tensor<42x36xf16>) -> tensor<?x21xf32>
+  return %y : tensor<?x21xf32>
+}
+func.func @embed(%ids: tensor<?xi32>, %table: tensor<11x7xbf16>) -> tensor<?x7xf32> {
+  %y = lm.embedding %ids, %table : (tensor<?xi32>, tensor<11x7xbf16>) -> tensor<?x7xf32>
+  return %y : tensor<?x7xf32>
+}
+func.func @choose(%logits: tensor<?x8xf32>) -> (tensor<?x3xf32>, tensor<?x3xi32>) {
+  %w, %ids = moe.router %logits <top_k = 3> : (tensor<?x8xf32>) -> (tensor<?x3xf32>, tensor<?x3xi32>)
+  return %w, %ids : tensor<?x3xf32>, tensor<?x3xi32>
+}
+func.func @tail(%x: tensor<?x5xf32>, %rows: index) -> tensor<?x5xf32> {
+  %y = lm.last_rows %x, %rows : (tensor<?x5xf32>, index) -> tensor<?x5xf32>
+  return %y : tensor<?x5xf32>
+}
+func.func @attend(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x16xf32>, %cache: !lm.state<1x16xf32>,
+                  %at: index) -> tensor<?x32xf32> {
+  %y = lm.attention %q append(%k, %v) state(%cache) at %at {heads = 2 : i64, scale = 0.25 : f64}
+      : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x16xf32>, !lm.state<1x16xf32>, index) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
+"""
+
+
+def aligned(size, dtype=np.uint8):
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start:start + size].view(dtype)
+
+
+def pointer(array):
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+class Function:
+    def __init__(self, library, name):
+        get = lambda suffix: getattr(library, name + suffix)
+        self.call, self.pack_weight = get(""), get("_pack")
+        self.arena_size, self.packed_size, describe = get("_arena_size"), get("_packed_size"), get("_describe")
+        self.arena_size.restype = self.packed_size.restype = ctypes.c_int64
+        describe.restype = ctypes.c_char_p
+        self.description = json.loads(describe())
+
+    def pack(self, logical, number=0):
+        packed = aligned(self.packed_size(number))
+        packed[:] = 0xaa
+        assert self.pack_weight(number, pointer(logical), pointer(packed)) == 0
+        return packed
+
+    def __call__(self, *arguments, tokens, positions=None, threads=2):
+        arena = aligned(self.arena_size(ctypes.c_int64(tokens), ctypes.c_int64(threads)))
+        counts = [tokens] + ([] if positions is None else [positions])
+        status = self.call(*(pointer(a) if isinstance(a, np.ndarray) else ctypes.c_int64(a) for a in arguments),
+                           *map(ctypes.c_int64, counts), pointer(arena), ctypes.c_int64(threads))
+        assert status == 0, status
+
+
+def panels(weight, paired=False):
+    """The layouts that !lm.packed documents, in numpy: 16 rows side by side, K in steps of 4 bytes."""
+    rows, columns = weight.shape
+    each = 4 // weight.itemsize
+    lines = -(-columns // each)
+    halves = [weight[:rows // 2], weight[rows // 2:]] if paired else [weight]
+    blocks = []
+    for half in halves:
+        count = -(-len(half) // 16)
+        count += 0 if paired else count % 2
+        padded = np.zeros((count * 16, lines * each), weight.dtype)
+        padded[:len(half), :columns] = half
+        blocks.append(padded.reshape(count, 16, lines, each).transpose(0, 2, 1, 3))
+    result = np.stack(blocks, 1) if paired else blocks[0]
+    return np.ascontiguousarray(result).view(np.uint8).ravel()
+
+
+def bf16(array):
+    return (array.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def wide(bits):
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def check_products(get, random):
+    for name, out_columns, columns, store, load, paired in (
+            ("linear_f32", 19, 37, lambda a: a, lambda a: a, False),
+            ("linear_bf16", 50, 37, bf16, wide, False),
+            ("gated_f16", 42, 36, lambda a: a.astype(np.float16), lambda a: a.astype(np.float32), True)):
+        function = get(name)
+        weight = store(random(out_columns, columns))
+        packed = function.pack(weight)
+        assert packed.tobytes() == panels(weight, paired).tobytes(), name
+        for tokens in (0, 1, 3, 17):
+            x = random(tokens, columns)
+            expected = x @ load(weight).T
+            if paired:
+                gate, up = np.split(expected, 2, -1)
+                expected = gate / (1 + np.exp(-gate)) * up
+            out = np.full(expected.shape, np.nan, np.float32)
+            function(x, packed, out, tokens=tokens)
+            # Nobody promises f32 activations where products take pairs of bf16.
+            assert np.allclose(out, expected, atol=1e-4), (name, tokens, np.abs(out - expected).max())
+
+
+def check_rows(get, random):
+    embed = get("embed")
+    table, ids = bf16(random(11, 7)), np.array([10, 0, 3], np.int32)
+    packed = embed.pack(table)
+    assert packed.tobytes() == table.tobytes()
+    out = np.empty((3, 7), np.float32)
+    embed(ids, packed, out, tokens=3)
+    assert (out == wide(table)[ids]).all()
+
+    choose = get("choose")
+    logits, weights, ids = random(9, 8), np.empty((9, 3), np.float32), np.empty((9, 3), np.int32)
+    choose(logits, weights, ids, tokens=9)
+    assert (ids == np.argsort(-logits, -1)[:, :3]).all()
+    assert choose.packed_size(0) == -1
+
+    tail = get("tail")
+    x, out = random(6, 5), np.full((3, 5), np.nan, np.float32)
+    tail(x, 2, out, tokens=6)
+    assert (out[:2] == x[4:]).all() and np.isnan(out[2]).all()
+    arena = aligned(tail.arena_size(ctypes.c_int64(6), ctypes.c_int64(1)))
+    for rows in (-1, 7):
+        assert tail.call(pointer(x), ctypes.c_int64(rows), pointer(out), ctypes.c_int64(6), pointer(arena),
+                         ctypes.c_int64(1)) == 1
+
+
+def check_cache(get, random):
+    """A cache between calls: in one go, and token by token."""
+    attend = get("attend")
+    q, k, v = random(5, 32), random(5, 16), random(5, 16)
+    state = attend.description["arguments"][3]
+    assert state["kind"] == "state" and state["bytes_per_position"] == 128
+    whole, steps = np.empty_like(q), np.empty_like(q)
+    attend(q, k, v, aligned(64 * 128), 0, whole, tokens=5, positions=64)
+    cache = aligned(64 * 128)
+    for t in range(5):
+        attend(q[t:], k[t:], v[t:], cache, t, steps[t:], tokens=1, positions=64)
+    assert whole.tobytes() == steps.tobytes()
+    scores = np.einsum("thd,jd->htj", q.reshape(5, 2, 16), k) * 0.25
+    scores += np.triu(np.full((5, 5), -np.inf), 1)
+    scores = np.exp(scores - scores.max(-1, keepdims=True))
+    expected = np.einsum("htj,jd->thd", scores / scores.sum(-1, keepdims=True), v).reshape(5, 32)
+    assert np.allclose(whole, expected, atol=1e-5)
+
+
+def check_threads(get, random):
+    """Calls at the same time, each with an arena of its own: the same bits."""
+    function = get("linear_f32")
+    weight, x = random(19, 37), random(40, 37)
+    packed = function.pack(weight)
+    outs = [np.empty((40, 19), np.float32) for _ in range(4)]
+    workers = [threading.Thread(target=lambda i=i: [function(x, packed, outs[i], tokens=40, threads=i + 1)
+                                                    for _ in range(50)]) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(out.tobytes() == outs[0].tobytes() for out in outs)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "graph.mlir").write_text(GRAPH)
+        # Without -o: named after the graph.
+        subprocess.run([MOEC, "graph.mlir", "--emit=lib,header"], check=True, cwd=folder)
+        assert sorted(path.name for path in folder.iterdir()) == ["graph.mlir", "libgraph.h", "libgraph.so"]
+        header = (folder / "libgraph.h").read_text()
+        for text in ("int linear_f32(const float *x, const void *arg1, float *out0, int64_t tokens, void *arena, "
+                     "int64_t threads);", "LINEAR_BF16_ARG1 = 0", "const void *tokens_", "[tokens][3] of i32",
+                     "int64_t positions, void *arena", "[rows][5] of f32"):
+            assert text in header, text
+        generator = np.random.default_rng(0)
+        random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
+        library = ctypes.CDLL(str(folder / "libgraph.so"))
+        for check in (check_products, check_rows, check_cache, check_threads):
+            print(check.__name__, flush=True)
+            check(lambda function: Function(library, function), random)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,14 @@
 
 LLD_HAS_DRIVER(elf)
 
+#if __has_feature(address_sanitizer)
+// lld's archives are not sanitized and share inline allocators with code that
+// is: one half poisons memory that the other does not know to unpoison.
+extern "C" const char *__asan_default_options() {
+  return "allow_user_poisoning=0";
+}
+#endif
+
 using namespace moec;
 
 llvm::Expected<LinkKit> LinkKit::find(const char *argv0) {

@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/SymbolTable.h"
+#include "mlir/IR/Verifier.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 namespace mlir::moe {
@@ -166,6 +167,9 @@ namespace {
 struct PackWeightsPass : moe::impl::MoEPackWeightsBase<PackWeightsPass> {
   void runOnOperation() override {
     if (failed(WeightPacker(getOperation()).run()))
+      return signalPassFailure();
+    // A weight may have other users, which do not take it packed.
+    if (failed(verify(getOperation())))
       signalPassFailure();
   }
 };

@@ -152,7 +152,8 @@ def MoEVerifyBuffers : MoEPass<"moe-verify-buffers"> {
   let summary = "fails where something is allocated, copied or still a value";
   let description = [{
     What phase `buffers` promises: no memref.alloc, memref.alloca or
-    memref.copy, and no tensor, plan, packed weight or KV cache handle.
+    memref.copy, and no tensor, plan, packed weight or KV cache handle. Runs the
+    verifiers, too, whether or not the pass manager does.
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect"];
 }

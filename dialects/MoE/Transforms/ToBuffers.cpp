@@ -62,7 +62,7 @@ private:
   void convertAppend(lm::AppendOp op);
   LogicalResult convertWeight(lm::WeightOp op);
   LogicalResult convertLayerState(lm::LayerStateOp op);
-  void convertReturn(func::ReturnOp op);
+  LogicalResult convertReturn(func::ReturnOp op);
   SmallVector<Value> allocate(Value result, Value rows, int64_t perToken);
   Value index(int64_t value);
   Value mapped(Value value) { return values.lookup(value).front(); }
@@ -291,18 +291,24 @@ LogicalResult FunctionConverter::convertCall(func::CallOp call) {
   return success();
 }
 
-void FunctionConverter::convertReturn(func::ReturnOp op) {
+LogicalResult FunctionConverter::convertReturn(func::ReturnOp op) {
   for (auto [i, value] : llvm::enumerate(op.getOperands())) {
     Value out = context.results[i];
     Value source = mapped(value);
     if (source == out)
       continue;
+    auto type = cast<MemRefType>(source.getType());
+    if (type.getRank() != 2 || !isa<FloatType>(type.getElementType()))
+      return op.emitOpError("result ")
+             << i << " is an argument or returned twice, and " << value.getType()
+             << " cannot be copied";
     // Returned twice, or an argument: copied, as the last T of T rows.
     Value rows = memref::DimOp::create(builder, op.getLoc(), source, 0);
     lm::LastRowsOp::create(builder, op.getLoc(), TypeRange(), source, rows,
                            ValueRange{out});
   }
   func::ReturnOp::create(builder, op.getLoc());
+  return success();
 }
 
 LogicalResult FunctionConverter::convert(Operation &op) {
@@ -320,7 +326,7 @@ LogicalResult FunctionConverter::convert(Operation &op) {
   if (auto call = dyn_cast<func::CallOp>(op))
     return convertCall(call);
   if (auto ret = dyn_cast<func::ReturnOp>(op))
-    return convertReturn(ret), success();
+    return convertReturn(ret);
   bool usesTensors = llvm::any_of(op.getResultTypes(), llvm::IsaPred<TensorType>) ||
                      llvm::any_of(op.getOperandTypes(), llvm::IsaPred<TensorType>);
   if (usesTensors || op.getNumRegions())

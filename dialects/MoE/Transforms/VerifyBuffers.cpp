@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/Verifier.h"
 
 namespace mlir::moe {
 #define GEN_PASS_DEF_MOEVERIFYBUFFERS
@@ -46,7 +47,8 @@ struct VerifyBuffersPass : moe::impl::MoEVerifyBuffersBase<VerifyBuffersPass> {
       return failed(verifyOp(op)) ? WalkResult::interrupt()
                                   : WalkResult::advance();
     });
-    if (result.wasInterrupted())
+    // Also where the pass manager does not verify: kernels rely on it.
+    if (result.wasInterrupted() || failed(verify(getOperation())))
       signalPassFailure();
     markAllAnalysesPreserved();
   }

@@ -56,3 +56,12 @@ func.func @no_format(%x: tensor<?x64xf64>, %w: tensor<8x64xf64>) -> tensor<?x8xf
   %y = lm.linear %x, %w : (tensor<?x64xf64>, tensor<8x64xf64>) -> tensor<?x8xf64>
   return %y : tensor<?x8xf64>
 }
+
+// -----
+
+func.func @weight_as_rows(%x: tensor<8x64xf32>, %w: tensor<8x64xf32>) -> tensor<8x8xf32> {
+  %y = lm.linear %x, %w : (tensor<8x64xf32>, tensor<8x64xf32>) -> tensor<8x8xf32>
+  // expected-error @below {{operand #1 must be a 2-D tensor or memref of floats, but got '!lm.packed<8x64xf32, panel>'}}
+  %z = lm.add %x, %w : (tensor<8x64xf32>, tensor<8x64xf32>) -> tensor<8x64xf32>
+  return %y : tensor<8x8xf32>
+}

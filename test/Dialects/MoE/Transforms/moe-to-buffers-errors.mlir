@@ -81,3 +81,10 @@ func.func @calls(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
   %0 = call @external(%x) : (tensor<?x64xf32>) -> tensor<?x64xf32>
   return %0 : tensor<?x64xf32>
 }
+
+// -----
+
+func.func @ids_go_through(%i: tensor<?x2xi32>) -> tensor<?x2xi32> {
+  // expected-error @below {{result 0 is an argument or returned twice, and 'tensor<?x2xi32>' cannot be copied}}
+  return %i : tensor<?x2xi32>
+}

@@ -8,6 +8,7 @@
 
 #include "Diagnostics.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/OpenMP/OpenMPToLLVMIRTranslation.h"
@@ -19,7 +20,7 @@
 
 using namespace moec;
 
-static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
+void moec::optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager cgscc;
@@ -41,11 +42,18 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
 }
 
 llvm::Expected<std::unique_ptr<llvm::Module>>
-moec::translateAndOptimize(mlir::ModuleOp module, llvm::LLVMContext &context,
-                           llvm::TargetMachine &machine) {
+moec::translate(mlir::ModuleOp module, llvm::LLVMContext &context,
+                llvm::TargetMachine &machine) {
   mlir::registerBuiltinDialectTranslation(*module.getContext());
   mlir::registerLLVMDialectTranslation(*module.getContext());
   mlir::registerOpenMPDialectTranslation(*module.getContext());
+  // Private functions are nobody else's: what is inlined everywhere can go.
+  module.walk([](mlir::LLVM::LLVMFuncOp function) {
+    if (mlir::SymbolTable::getSymbolVisibility(function) ==
+            mlir::SymbolTable::Visibility::Private &&
+        !function.isExternal())
+      function.setLinkage(mlir::LLVM::Linkage::Internal);
+  });
   std::unique_ptr<llvm::Module> translated =
       mlir::translateModuleToLLVMIR(module, context, "moe");
   if (!translated)
@@ -58,11 +66,12 @@ moec::translateAndOptimize(mlir::ModuleOp module, llvm::LLVMContext &context,
     function.addFnAttr("target-cpu", machine.getTargetCPU());
     function.addFnAttr("target-features", machine.getTargetFeatureString());
     function.addFnAttr(llvm::Attribute::NoUnwind);
-    // Tiles are called from many places and hold the hot loops: one copy.
-    if (function.getName().starts_with("tile_"))
+    // A call of a kernel or a tile costs nothing beside what it does; one copy
+    // of each, and no function so large that compiling it takes long.
+    if (function.getName().starts_with("tile_") ||
+        function.getName().starts_with("kernel_"))
       function.addFnAttr(llvm::Attribute::NoInline);
   }
-  optimize(*translated, machine);
   return translated;
 }
 

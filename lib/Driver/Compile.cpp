@@ -65,6 +65,8 @@ private:
   llvm::Error lowerLayers();
   llvm::Error estimate();
   llvm::Error emitAll();
+  llvm::Error emitListings(llvm::Module &translated,
+                           llvm::TargetMachine &target);
   llvm::Error emitMachineCode();
   llvm::Error linkObject(
       StringRef output,
@@ -229,33 +231,39 @@ llvm::Error Compilation::writeText(Emit emit, StringRef text) {
   return llvm::Error::success();
 }
 
+/// LLVM IR and assembly, as one module: what a person reads.
+llvm::Error Compilation::emitListings(llvm::Module &translated,
+                                      llvm::TargetMachine &target) {
+  auto copy = llvm::CloneModule(translated);
+  optimize(*copy, target);
+  if (emits(Emit::LLVM)) {
+    std::string text;
+    llvm::raw_string_ostream(text) << *copy;
+    if (llvm::Error error = writeText(Emit::LLVM, text))
+      return error;
+  }
+  if (!emits(Emit::Assembly))
+    return llvm::Error::success();
+  auto text = moec::emitMachineCode(*copy, target,
+                                    llvm::CodeGenFileType::AssemblyFile);
+  if (!text)
+    return text.takeError();
+  return writeText(Emit::Assembly, StringRef(text->data(), text->size()));
+}
+
 llvm::Error Compilation::emitMachineCode() {
   auto target = createTargetMachine(machine);
   if (!target)
     return target.takeError();
   llvm::LLVMContext llvmContext;
-  auto translated = translateAndOptimize(module, llvmContext, **target);
+  auto translated = translate(module, llvmContext, **target);
   if (!translated)
     return translated.takeError();
-  stage("LLVM IR, optimised");
-  if (emits(Emit::LLVM)) {
-    std::string text;
-    llvm::raw_string_ostream(text) << **translated;
-    if (llvm::Error error = writeText(Emit::LLVM, text))
+  stage("LLVM IR");
+  if (emits(Emit::LLVM) || emits(Emit::Assembly))
+    if (llvm::Error error = emitListings(**translated, **target))
       return error;
-  }
-  if (emits(Emit::Assembly)) {
-    auto clone = llvm::CloneModule(**translated);
-    auto text = moec::emitMachineCode(*clone, **target,
-                                      llvm::CodeGenFileType::AssemblyFile);
-    if (!text)
-      return text.takeError();
-    if (llvm::Error error =
-            writeText(Emit::Assembly, StringRef(text->data(), text->size())))
-      return error;
-  }
-  auto code = moec::emitMachineCode(**translated, **target,
-                                    llvm::CodeGenFileType::ObjectFile);
+  auto code = emitObjectInParallel(**translated, machine);
   if (!code)
     return code.takeError();
   object = std::move(*code);

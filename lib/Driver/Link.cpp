@@ -84,3 +84,11 @@ llvm::Error moec::linkLibrary(const LinkKit &kit, llvm::StringRef object,
                     name.str(), "--build-id=none", "-z", "relro", "-z", "now",
                     object.str(), in("libomp.so"), in("libc.so.6")});
 }
+
+llvm::Error moec::linkRelocatable(llvm::ArrayRef<llvm::StringRef> objects,
+                                  llvm::StringRef output) {
+  std::vector<std::string> arguments = {"ld.lld", "-r", "-o", output.str()};
+  for (llvm::StringRef object : objects)
+    arguments.push_back(object.str());
+  return runLinker(std::move(arguments));
+}

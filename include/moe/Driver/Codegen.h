@@ -7,6 +7,8 @@
 #ifndef MOE_DRIVER_CODEGEN_H
 #define MOE_DRIVER_CODEGEN_H
 
+#include "moe/Driver/TargetMachine.h"
+
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/IR/Module.h"
@@ -15,10 +17,18 @@
 
 namespace moec {
 
-/// Translates a module in phase `llvm` and optimises it for `machine`.
+/// Translates a module in phase `llvm` to LLVM IR for `machine`.
 llvm::Expected<std::unique_ptr<llvm::Module>>
-translateAndOptimize(mlir::ModuleOp module, llvm::LLVMContext &context,
-                     llvm::TargetMachine &machine);
+translate(mlir::ModuleOp module, llvm::LLVMContext &context,
+          llvm::TargetMachine &machine);
+
+/// LLVM's scalar optimisations.
+void optimize(llvm::Module &module, llvm::TargetMachine &machine);
+
+/// An object of a translated module: register tiles are optimised and compiled
+/// in one thread, everything else in another. The module is consumed.
+llvm::Expected<llvm::SmallVector<char, 0>>
+emitObjectInParallel(llvm::Module &module, const MachineDescription &machine);
 
 /// Machine code, as an object file or as assembly text.
 llvm::Expected<llvm::SmallVector<char, 0>>

@@ -7,6 +7,7 @@
 #ifndef MOE_DRIVER_LINK_H
 #define MOE_DRIVER_LINK_H
 
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <string>
@@ -30,6 +31,10 @@ llvm::Error linkExecutable(const LinkKit &kit, llvm::StringRef object,
 /// for as `name`.
 llvm::Error linkLibrary(const LinkKit &kit, llvm::StringRef object,
                         llvm::StringRef output, llvm::StringRef name);
+
+/// Joins objects into one at `output`.
+llvm::Error linkRelocatable(llvm::ArrayRef<llvm::StringRef> objects,
+                            llvm::StringRef output);
 
 /// Adds a section at the end of the ELF file `path`, non-alloc, its contents
 /// of `bytes` bytes at a multiple of 4096; returns the file offset at which the

@@ -50,9 +50,10 @@ makeJIT(ModuleOp module, const MachineDescription &machine) {
   if (!targetMachine)
     return targetMachine.takeError();
   llvm::LLVMContext context;
-  auto translated = translateAndOptimize(module, context, **targetMachine);
+  auto translated = translate(module, context, **targetMachine);
   if (!translated)
     return translated.takeError();
+  optimize(**translated, **targetMachine);
   auto object = emitMachineCode(**translated, **targetMachine,
                                 llvm::CodeGenFileType::ObjectFile);
   if (!object)

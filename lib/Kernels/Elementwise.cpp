@@ -90,6 +90,17 @@ Value moec::kernels::emitLog(Emitter &e, Value x) {
   return e.fma(kf, number(0.693359375), y);
 }
 
+Value moec::kernels::emitLog1p(Emitter &e, Value x) {
+  // What rounding 1 + x loses is put back by the factor x / ((1 + x) - 1)
+  // (Kahan; Higham, Accuracy and Stability, section 1.14.1).
+  Value one = e.constant(x.getType(), 1.0);
+  Value sum = e.addf(x, one), kept = e.subf(sum, one);
+  Value isLost = compare(e, arith::CmpFPredicate::OEQ, kept,
+                         e.constant(x.getType(), 0.0));
+  Value safe = e.select(isLost, one, kept);
+  return e.select(isLost, x, e.mulf(emitLog(e, sum), e.divf(x, safe)));
+}
+
 static Value emitSigmoid(Emitter &e, Value x) {
   Value one = e.constant(x.getType(), 1.0);
   Value negative = arith::NegFOp::create(e.b, e.loc, x);

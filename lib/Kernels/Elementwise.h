@@ -17,6 +17,8 @@ namespace moec::kernels {
 mlir::Value emitExp(Emitter &e, mlir::Value x);
 /// Natural logarithm of a positive, normal f32, within 2 ulp.
 mlir::Value emitLog(Emitter &e, mlir::Value x);
+/// log(1 + x) for 0 <= x <= 1, within 4 ulp.
+mlir::Value emitLog1p(Emitter &e, mlir::Value x);
 /// An activation function of the lm dialect.
 mlir::Value emitActivation(Emitter &e, mlir::lm::Activation function,
                            mlir::Value x);

@@ -33,10 +33,10 @@ struct RowRouter {
   void emitScores(Value logits, Value row);
   void emitSoftmax(Value logits, Value row);
   void emitKeys(Value logits, Value row);
-  void emitGroupMask();
+  void emitGroupMask(Value logits, Value row);
   void emitChoices(Value logits, Value logitsRow, Value row);
   void emitWeights(Value row);
-  Value sortable(Value key, Value ids);
+  Value sortable(Value ordered, Value ids);
 };
 } // namespace
 
@@ -78,17 +78,25 @@ void RowRouter::emitScores(Value logits, Value row) {
       // softplus(x) = max(x, 0) + log(1 + exp(-|x|))
       Value magnitude = math::AbsFOp::create(e.b, e.loc, v);
       Value small = emitExp(e, e.subf(e.splat(0.0), magnitude));
-      Value softplus = e.addf(e.maxf(v, e.splat(0.0)),
-                              emitLog(e, e.addf(small, e.splat(1.0))));
+      Value softplus =
+          e.addf(e.maxf(v, e.splat(0.0)), emitLog1p(e, small));
       v = math::SqrtOp::create(e.b, e.loc, softplus);
     }
     e.store(v, scores, {c}, n);
   });
 }
 
-Value RowRouter::sortable(Value key, Value laneIds) {
-  Type i32 = e.vectorOf(e.b.getI32Type()), i64 = e.vectorOf(e.b.getI64Type());
-  key = e.addf(key, e.splat(0.0)); // -0 becomes +0
+/// High words of the two lowest keys: NaN, and below it an expert that is not
+/// eligible because its group lost.
+static constexpr int32_t kNaNKey = -2147483647, kIneligibleKey = -2147483648;
+
+/// An i32 (scalar or vector) that orders as the f32 `key` does, -0 as +0 and
+/// NaN below -inf.
+static Value orderedBits(Emitter &e, Value key) {
+  Type i32 = e.b.getI32Type();
+  if (auto vector = dyn_cast<VectorType>(key.getType()))
+    i32 = vector.clone(i32);
+  key = e.addf(key, e.constant(key.getType(), 0.0)); // -0 becomes +0
   Value bits = arith::BitcastOp::create(e.b, e.loc, i32, key);
   Value sign = arith::ShRSIOp::create(e.b, e.loc, bits, e.integer(i32, 31));
   Value flip =
@@ -96,7 +104,12 @@ Value RowRouter::sortable(Value key, Value laneIds) {
   Value ordered = arith::XOrIOp::create(e.b, e.loc, bits, flip);
   Value isNaN = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::UNO,
                                       key, key);
-  ordered = e.select(isNaN, e.integer(i32, 0x80000001), ordered);
+  return e.select(isNaN, e.integer(i32, kNaNKey), ordered);
+}
+
+/// Key in the upper half, complement of the id in the lower.
+Value RowRouter::sortable(Value ordered, Value laneIds) {
+  Type i64 = e.vectorOf(e.b.getI64Type());
   Value high = arith::ExtSIOp::create(e.b, e.loc, i64, ordered);
   high = arith::ShLIOp::create(e.b, e.loc, high, e.integer(i64, 32));
   Value low = arith::SubIOp::create(e.b, e.loc, e.integer(i64, 0xffffffff),
@@ -122,20 +135,20 @@ void RowRouter::emitKeys(Value logits, Value row) {
                     : e.load(scores, {c}, n);
     if (config.getSelect() == SelectKey::ByBiasedScore)
       key = e.addf(key, e.load(bias, {c}, n));
+    Value ordered = orderedBits(e, key);
     if (config.getGroups() > 1) {
-      // Groups whose mark is 0 lost.
-      Value alive = e.load(groups, {c}, n);
-      Value masked = e.splat(config.getMasked() == MaskedKey::Zero
-                                 ? 0.0
-                                 : -std::numeric_limits<double>::infinity());
+      // Groups whose mark is 0 lost: key 0, or not eligible at all.
       Value lost = arith::CmpFOp::create(
-          e.b, e.loc, arith::CmpFPredicate::OEQ, alive, e.splat(0.0));
-      key = e.select(lost, masked, key);
+          e.b, e.loc, arith::CmpFPredicate::OEQ, e.load(groups, {c}, n),
+          e.splat(0.0));
+      int32_t masked =
+          config.getMasked() == MaskedKey::Zero ? 0 : kIneligibleKey;
+      ordered = e.select(lost, e.integer(ordered.getType(), masked), ordered);
     }
     Value start = arith::IndexCastOp::create(e.b, e.loc, e.b.getI64Type(), c);
     Value laneIds = arith::AddIOp::create(e.b, e.loc, laneNumbers(e),
                                           e.broadcast(start));
-    Value sorted = sortable(key, laneIds);
+    Value sorted = sortable(ordered, laneIds);
     if (n < e.lanes) // below every expert, NaN included
       sorted = e.select(e.maskOf(e.index(n)), sorted,
                         e.integer(i64, std::numeric_limits<int64_t>::min()));
@@ -144,10 +157,12 @@ void RowRouter::emitKeys(Value logits, Value row) {
 }
 
 /// Marks in `groups` (one f32 an expert) whether the expert's group stays.
-void RowRouter::emitGroupMask() {
+void RowRouter::emitGroupMask(Value logits, Value row) {
   int64_t count = config.getGroups(), size = experts / count;
   auto keyOf = [&](Value expert) {
-    Value key = e.loadScalar(scores, {expert});
+    Value key = config.getSelect() == SelectKey::ByLogit
+                    ? e.loadScalar(logits, {row, expert})
+                    : e.loadScalar(scores, {expert});
     if (config.getSelect() == SelectKey::ByBiasedScore)
       key = e.addf(key, e.loadScalar(bias, {expert}));
     return key;
@@ -175,18 +190,18 @@ void RowRouter::emitGroupMask() {
     e.storeScalar(rank, groups, {rankAt(group)});
   });
   e.loop(e.index(0), e.index(count), 1, [&](Value group) {
-    Value mine = e.loadScalar(groups, {rankAt(group)});
+    Value mine = orderedBits(e, e.loadScalar(groups, {rankAt(group)}));
     SmallVector<Value> ahead = e.loop(
         e.index(0), e.index(count), 1, ValueRange{e.index(0)},
         [&](Value other, ValueRange c) -> SmallVector<Value> {
-          Value theirs = e.loadScalar(groups, {rankAt(other)});
-          auto is = [&](arith::CmpFPredicate predicate) -> Value {
-            return arith::CmpFOp::create(e.b, e.loc, predicate, theirs, mine);
+          Value theirs = orderedBits(e, e.loadScalar(groups, {rankAt(other)}));
+          auto is = [&](arith::CmpIPredicate predicate) -> Value {
+            return arith::CmpIOp::create(e.b, e.loc, predicate, theirs, mine);
           };
           Value tie = arith::AndIOp::create(
-              e.b, e.loc, is(arith::CmpFPredicate::OEQ), e.less(other, group));
+              e.b, e.loc, is(arith::CmpIPredicate::eq), e.less(other, group));
           Value better = arith::OrIOp::create(
-              e.b, e.loc, is(arith::CmpFPredicate::OGT), tie);
+              e.b, e.loc, is(arith::CmpIPredicate::sgt), tie);
           return {e.add(c[0], e.select(better, e.index(1), e.index(0)))};
         });
     Value stays = e.less(ahead[0], e.index(config.getTopGroups()));
@@ -222,12 +237,12 @@ void RowRouter::emitChoices(Value logits, Value logitsRow, Value row) {
       Value number = arith::SubIOp::create(
           e.b, e.loc, e.integer(scalar, 0xffffffff), low);
       id = arith::IndexCastOp::create(e.b, e.loc, e.b.getIndexType(), number);
-      // -inf in its ordered form: chosen for want of eligible experts.
+      // Chosen for want of eligible experts.
       Value high = arith::ShRSIOp::create(e.b, e.loc, best,
                                           e.integer(scalar, 32));
       isMasked = arith::CmpIOp::create(
           e.b, e.loc, arith::CmpIPredicate::eq, high,
-          e.integer(scalar, int32_t(0x807fffff)));
+          e.integer(scalar, kIneligibleKey));
       memref::StoreOp::create(e.b, e.loc, e.integer(scalar, lowest), keys,
                               ValueRange{id});
     }
@@ -306,7 +321,7 @@ void RowRouter::emitWeights(Value row) {
 void RowRouter::emit(Value logits, Value logitsRow, Value row) {
   emitScores(logits, logitsRow);
   if (config.getGroups() > 1)
-    emitGroupMask();
+    emitGroupMask(logits, logitsRow);
   if (!staticIds)
     emitKeys(logits, logitsRow);
   emitChoices(logits, logitsRow, row);

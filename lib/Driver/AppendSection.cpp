@@ -77,10 +77,12 @@ llvm::Expected<uint64_t> moec::appendSection(llvm::StringRef path,
   names.push_back('\0');
   strings.sh_offset = llvm::alignTo(payload + bytes, 8);
   strings.sh_size = names.size();
-  sections.push_back(added);
   header.e_shoff = llvm::alignTo(strings.sh_offset + names.size(), 8);
+  // Only now: `strings` lies in the table.
+  uint64_t namesAt = strings.sh_offset;
+  sections.push_back(added);
   header.e_shnum = sections.size();
-  if (!file.write(names.data(), names.size(), strings.sh_offset) ||
+  if (!file.write(names.data(), names.size(), namesAt) ||
       !file.write(sections.data(), sections.size() * sizeof(Elf64_Shdr),
                   header.e_shoff) ||
       !file.write(&header, sizeof(header), 0))

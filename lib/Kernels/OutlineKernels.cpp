@@ -121,24 +121,36 @@ LogicalResult OutlineKernelsPass::outline(Operation *op, Value scratch,
 void OutlineKernelsPass::runOnOperation() {
   ModuleOp module = getOperation();
   auto arena = module->getAttrOfType<DictionaryAttr>(mlir::moe::kArenaAttr);
-  if (!arena) {
+  auto perThread =
+      arena ? arena.getAs<IntegerAttr>("per_thread") : IntegerAttr();
+  if (!perThread) {
     module.emitError("expected lm.arena: run moe-plan-arena first");
     return signalPassFailure();
   }
-  scratchBytes = arena.getAs<IntegerAttr>("per_thread").getInt();
+  scratchBytes = perThread.getInt();
   SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
   for (func::FuncOp function : functions) {
     if (function.isExternal())
       continue;
     Block &block = function.getBody().front();
-    Value slots = block.getArguments().back();
+    Value slots = block.getNumArguments() ? Value(block.getArguments().back())
+                                          : Value();
     Value scratch;
     for (auto view : block.getOps<memref::ViewOp>())
       if (view->hasAttr(mlir::moe::kScratchAttr))
         scratch = view;
-    if (!scratch)
-      scratch = block.getArgument(block.getNumArguments() -
-                                  mlir::moe::BufferContext::kArguments + 3);
+    // Private functions are given it; an entry function has a view of it.
+    unsigned context = mlir::moe::BufferContext::kArguments;
+    if (!scratch && function.isPrivate() && block.getNumArguments() >= context)
+      scratch = block.getArgument(block.getNumArguments() - context + 3);
+    bool hasKernels = llvm::any_of(block, [](Operation &op) {
+      return isKernelOp(&op);
+    });
+    if (hasKernels && (!scratch || !slots)) {
+      function.emitOpError("has no scratch or no slots: expected the form that "
+                           "phase buffers leaves");
+      return signalPassFailure();
+    }
     for (Operation &op : llvm::make_early_inc_range(block))
       if (isKernelOp(&op) && failed(outline(&op, scratch, slots)))
         return signalPassFailure();

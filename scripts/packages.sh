@@ -7,8 +7,8 @@ packages=(
   clang-22 lld-22 llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools
   liblld-22-dev libomp-22-dev cmake ninja-build g++ git
   nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev libxxhash-dev
-  libgtest-dev libgmock-dev zlib1g-dev libzstd-dev libedit-dev
-  libcurl4-openssl-dev libffi-dev libxml2-dev binutils python3 python3-numpy
+  libgtest-dev libgmock-dev zlib1g-dev libzstd-dev
+  libffi-dev libxml2-dev binutils python3 python3-numpy
 )
 missing=()
 for package in "${packages[@]}"; do

@@ -6,6 +6,8 @@
 
 #include "moe/Runtime/Session.h"
 
+#include "CpuFeatures.h"
+
 #include "moe/Runtime/Payload.h"
 
 #include <algorithm>
@@ -35,6 +37,8 @@ Result<int64_t> chooseContext(const ModelInfo &model, int64_t asked) {
 
 Result<Session> Session::create(const Payload &payload, StepFunction step,
                                 const SessionOptions &options) {
+  if (Result<void> fits = checkCpu(payload.target.features); !fits)
+    return passOn(fits);
   Result<int64_t> context = chooseContext(payload.model, options.context);
   if (!context)
     return passOn(context);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing need, where it is missing. For Debian 12
 # with LLVM 22 in the package sources; needs root only if something is missing.
+# With --sanitize also what a build under sanitizers needs.
 set -euo pipefail
 
 packages=(
@@ -10,6 +11,7 @@ packages=(
   libgtest-dev libgmock-dev zlib1g-dev libzstd-dev
   libffi-dev libxml2-dev binutils python3 python3-numpy
 )
+[ "${1:-}" = --sanitize ] && packages+=(libclang-rt-22-dev)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||

@@ -21,7 +21,7 @@ case "${1:-}" in
 esac
 
 echo "test: 1/3 packages"
-"$root/scripts/packages.sh"
+"$root/scripts/packages.sh" "$@"
 echo "test: 2/3 build"
 "$root/scripts/build.sh" "$build" ${arguments[@]+"${arguments[@]}"}
 echo "test: 3/3 tests"

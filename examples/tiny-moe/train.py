@@ -4,7 +4,8 @@
 The products run in bfloat16, which CPUs with AMX do many times faster; weights,
 norms, softmax and the optimiser's state stay in float32.  Matrices are trained
 with Muon, the rest with Adam.  The learning rates are constant after a warm-up and
-then fall to zero.  An interrupted run goes on from its last checkpoint.
+then fall to zero; a short stage with small ones follows.  An interrupted run goes on
+from its last checkpoint.
 """
 import argparse
 import json
@@ -26,13 +27,17 @@ MIX, MIX_LATE, LATE = (0.26, 0.27, 0.35, 0.12), (0.12, 0.38, 0.26, 0.24), 1848
 TOKENS_PER_STEP = 4096
 MUON_LR, ADAM_LR = 0.02, 0.004
 # What the learning rates are multiplied with: straight lines between these points.
-SCALE = ((-1, 0.0), (149, 1.0), (1650, 1.0), (2850, 0.0))
-STEPS = SCALE[-1][0]
+SCALE = ((-1, 0.0), (149, 1.0), (1650, 1.0), (2850, 0.0), (2860, 0.1), (3000, 0.0))
+# The run was stopped here, shortly before the last line's end.
+STEPS = 2949
 BALANCE = 0.01
 # The sums are short ones until this step.
 ALL_SUMS = 1500
 # Windows have 256 tokens before this step and 512 from it on.
 LONG = 1650
+# From this step on each step also has STARTS windows of eight tokens that begin with
+# a line of sums: nothing stands before the first sum.
+SHORT, STARTS, STARTS_WEIGHT = 2850, 128, 0.5
 
 
 def token_streams(folder):
@@ -79,6 +84,10 @@ class Sampler:
         names = [k + "_short" * (k == "sums" and step < ALL_SUMS) for k in KINDS]
         x = torch.from_numpy(np.stack([self.window(names[k], t) for k in kinds]))
         return torch.from_numpy(kinds), x[:, :-1], x[:, 1:]
+
+    def starts(self):
+        x = torch.from_numpy(np.stack([self.window("sums", 8) for _ in range(STARTS)]))
+        return x[:, :-1], x[:, 1:]
 
     def state(self):
         return {"rng": self.rng.bit_generator.state, "todo": self.todo}
@@ -166,7 +175,7 @@ def main():
         logits = model(x, torch.bfloat16).float()
         return F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
 
-    losses = torch.compile(losses)
+    plain_losses, losses = losses, torch.compile(losses)
     opt, sampler, step, spent, log = Optimiser(model), Sampler(streams, SEED), 0, 0.0, []
     state = out / "state.pt"
     if state.exists():
@@ -187,24 +196,29 @@ def main():
 
     start, saved = time.time() - spent, time.time()
     sums = torch.zeros(len(KINDS), 2)
-    balance, loads = 0.0, torch.zeros(len(model.layers), model.config["num_experts"])
+    starts, balance, loads = 0.0, 0.0, torch.zeros(len(model.layers), model.config["num_experts"])
     mark, mark_step = time.time(), step
     while step < args.stop:
         kinds, x, y = sampler.batch(step)
         loss = losses(x, y)
         even = sum(m.mlp.balance for m in model.layers) / len(model.layers)
         (loss.mean() + BALANCE * len(model.layers) * even).backward()
+        loads += torch.stack([m.mlp.counts for m in model.layers])
+        if step >= SHORT:
+            short = plain_losses(*sampler.starts()).mean()
+            (STARTS_WEIGHT * short).backward()
+            starts += short.item()
         opt.step(float(np.interp(step, *zip(*SCALE))))
         step += 1
         per = loss.detach().view(len(kinds), -1).mean(1)
         sums.index_add_(0, kinds, torch.stack((per, torch.ones_like(per)), 1))
         balance += even.item()
-        loads += torch.stack([m.mlp.counts for m in model.layers])
         spent = time.time() - start
-        if step % 100 == 0:
+        if step % (100 if step <= SHORT else 25) == 0:
             load = loads / loads.mean(1, keepdim=True)
             row = {"step": step, "seconds": round(spent),
                    **{k: round((a / max(b, 1)).item(), 4) for k, (a, b) in zip(KINDS, sums)},
+                   **({"starts": round(starts / (step - mark_step), 4)} if starts else {}),
                    "balance": round(balance / (step - mark_step), 4),
                    "load_min": round(load.min().item(), 3),
                    "load_max": round(load.max().item(), 3)}
@@ -212,10 +226,12 @@ def main():
             speed = (step - mark_step) * TOKENS_PER_STEP / (time.time() - mark)
             print(json.dumps(row), f"{speed:.0f} tokens/s", flush=True)
             sums.zero_(), loads.zero_()
-            balance, mark, mark_step = 0.0, time.time(), step
+            starts, balance, mark, mark_step = 0.0, 0.0, time.time(), step
         if time.time() - saved > args.save_seconds:
             checkpoint()
             saved = time.time()
+    if not log or log[-1]["step"] < step:
+        log.append({"step": step, "seconds": round(spent)})
     checkpoint()
     print(f"{step} steps, {spent:.0f} s", flush=True)
 

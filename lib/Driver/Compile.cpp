@@ -324,7 +324,8 @@ llvm::Error Compilation::linkObject(
   llvm::Expected<LinkKit> kit = LinkKit::find(options.argv0);
   if (!kit)
     return kit.takeError();
-  OutputFile objectFile((output + ".o").str());
+  // Not `output.o`, which --emit=obj may be writing.
+  OutputFile objectFile((output + ".link.o").str());
   if (llvm::Error error = objectFile.write(objectBytes()))
     return error;
   OutputFile &file = addOutput(output, /*executable=*/true);

@@ -21,6 +21,14 @@
 using namespace moec;
 namespace path = llvm::sys::path;
 
+/// The file behind a symbolic link (/dev/stdout is one), else the name itself.
+static std::string resolved(llvm::StringRef name) {
+  llvm::SmallString<256> real;
+  if (llvm::sys::fs::real_path(name, real))
+    return name.str();
+  return std::string(real);
+}
+
 static std::string temporaryName(llvm::StringRef name) {
   llvm::SmallString<256> hidden(path::parent_path(name));
   path::append(hidden, "." + path::filename(name) + ".moec-" +
@@ -31,13 +39,19 @@ static std::string temporaryName(llvm::StringRef name) {
 llvm::Error moec::checkWritable(llvm::StringRef name) {
   if (llvm::sys::fs::is_directory(name))
     return makeError(name + ": is a directory; expected the name of a file");
-  llvm::StringRef parent = path::parent_path(name);
+  // A new file would take the place of a device or pipe such as /dev/null.
+  bool other = false;
+  if (!llvm::sys::fs::is_other(name, other) && other)
+    return makeError(name + ": is a device or a pipe; expected the name of a "
+                            "file, or - where text goes to standard output");
+  std::string real = resolved(name);
+  llvm::StringRef parent = path::parent_path(real);
   std::string directory = parent.empty() ? "." : parent.str();
   if (!llvm::sys::fs::is_directory(directory))
     return makeError(name + ": cannot be written: there is no directory " +
                      directory);
   // By trying: what access() says is not all that counts.
-  std::string probe = temporaryName(name);
+  std::string probe = temporaryName(real);
   int fd = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
     return makeError(name + ": cannot be written: " + std::strerror(errno));
@@ -47,7 +61,8 @@ llvm::Error moec::checkWritable(llvm::StringRef name) {
 }
 
 OutputFile::OutputFile(llvm::StringRef name)
-    : path(name), temporary(temporaryName(name)), guarded(temporary) {
+    : path(resolved(name)), temporary(temporaryName(path)),
+      guarded(temporary) {
   llvm::sys::RemoveFileOnSignal(temporary);
 }
 

@@ -52,7 +52,7 @@ std::string OutputNames::of(Emit emit) const {
 }
 
 std::string OutputNames::stem() const {
-  return withoutSuffix(path::filename(base)).str();
+  return base == "-" ? "kernels" : withoutSuffix(path::filename(base)).str();
 }
 
 /// The name of a model's directory, or of a graph without its suffix.
@@ -118,6 +118,10 @@ llvm::Expected<OutputNames> OutputNames::choose(const CompileOptions &options) {
   }
   for (Emit emit : options.emits)
     if (llvm::Error error = checkWritable(names.of(emit)))
+      return error;
+  if (options.weightsPlace == WeightsPlace::External)
+    if (llvm::Error error =
+            checkWritable(names.of(Emit::Executable) + ".weights"))
       return error;
   return names;
 }

@@ -25,13 +25,18 @@ static void applyUmask(int fd) {
 Result<AtomicFile> AtomicFile::create(const std::string &path) {
   AtomicFile file;
   file.path = path;
+  // Behind a symbolic link (/dev/stdout is one) lies what is to be replaced.
+  if (char *real = realpath(path.c_str(), nullptr)) {
+    file.path = real;
+    free(real);
+  }
   struct stat status;
   if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     if (S_ISDIR(status.st_mode))
       return fail(path, ": is a directory");
     file.fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
   } else {
-    file.temporary = path + ".XXXXXX";
+    file.temporary = file.path + ".XXXXXX";
     file.fd = mkostemp(file.temporary.data(), O_CLOEXEC);
     if (file.fd < 0)
       file.temporary.clear();

@@ -7,6 +7,7 @@ Every case ends with status 1, exactly one line on stderr that starts with
 `moec: error: ` (remarks may come before), and no file that was not there.
 """
 import json
+import os
 import pathlib
 import shutil
 import struct
@@ -140,6 +141,10 @@ OUTPUTS = [
     ("output below a file", GOOD, ["-o", "model/config.json/out"], ["there is no directory"]),
     ("output nobody can write", GOOD, ["-o", "/proc/out"], ["/proc/out: cannot be written"]),
     ("library nobody can write", graph(LAYER), ["--emit=lib", "-o", "/proc/out.so"], ["/proc/out.so"]),
+    ("output is a pipe", lambda folder: os.mkfifo(folder / "pipe") or GOOD(folder), ["-o", "pipe"],
+     ["pipe: is a device or a pipe"]),
+    ("weights are a directory", lambda folder: (folder / "out.weights").mkdir() or GOOD(folder),
+     ["--weights=external", *OUT], ["out.weights: is a directory"]),
     ("output name too long", GOOD, ["-o", "x" * 300], ["cannot be written", "File name too long"]),
 ]
 

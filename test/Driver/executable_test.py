@@ -108,10 +108,22 @@ def external(case):
     case.complains([path, *QUESTION, "--weights", weights], "outside.weights")
 
 
+def named(case):
+    """Several outputs at once; through a symbolic link to the file behind it."""
+    link, behind = case.folder / "alias", case.folder / "behind"
+    behind.write_text("old")
+    link.symlink_to(behind)
+    subprocess.run([MOEC, GOLDEN, "-o", link, "--emit=exe,obj,asm"], check=True, capture_output=True)
+    assert link.is_symlink()
+    case.works(behind, *QUESTION)
+    assert (case.folder / "alias.o").read_bytes()[:4] == b"\x7fELF"
+    assert (case.folder / "alias.s").exists()
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         case = Case(pathlib.Path(folder))
-        for part in (damaged, stripped, started, external):
+        for part in (damaged, stripped, started, external, named):
             print(part.__name__, flush=True)
             part(case)
 

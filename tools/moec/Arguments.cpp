@@ -42,7 +42,8 @@ static llvm::Error readPhase(StringRef text, CompileOptions &options) {
                      "'; expected import, moe, fused, buffers, tiled, vector "
                      "or llvm");
   options.compileTo = *phase;
-  options.emits = {Emit::MLIR};
+  if (!llvm::is_contained(options.emits, Emit::MLIR))
+    options.emits.push_back(Emit::MLIR);
   return llvm::Error::success();
 }
 

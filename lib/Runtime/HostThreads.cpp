@@ -37,6 +37,9 @@ int64_t defaultThreads() {
 void limitBarrierSpinning() {
   if (!std::getenv("KMP_BLOCKTIME") && !std::getenv("OMP_WAIT_POLICY"))
     setenv("KMP_BLOCKTIME", "50us", /*overwrite=*/0);
+  // Every region names its number of threads, and libomp hangs or aborts when
+  // this is no number.
+  unsetenv("OMP_NUM_THREADS");
 }
 
 } // namespace moe::runtime

@@ -16,6 +16,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
+#include <cstdlib>
 #include <iostream>
 
 namespace moe::runtime {
@@ -25,6 +27,12 @@ using CommandFunction = Result<int> (*)(const CommandContext &);
 
 constexpr int kErrorStatus = 1;
 constexpr int kUsageStatus = 2;
+
+/// NaN reads as a number, but compares with none.
+std::string refuseNan(const std::string &text) {
+  double value = std::strtod(text.c_str(), nullptr);
+  return std::isnan(value) ? "Value " + text + " is not a number" : "";
+}
 
 /// Adds flags to one command; names follow llama.cpp.
 class CommandFlags {
@@ -83,15 +91,18 @@ public:
         ->type_name("N");
     command.add_option("--temp", sampler.temperature, "0 is greedy")
         ->capture_default_str()
+        ->check(refuseNan)
         ->type_name("T");
     command.add_option("--top-k", sampler.topK, "0 keeps all")
         ->capture_default_str()
         ->type_name("K");
     command.add_option("--top-p", sampler.topP, "1 keeps all")
         ->capture_default_str()
+        ->check(refuseNan)
         ->type_name("P");
     command.add_option("--min-p", sampler.minP, "0 keeps all")
         ->capture_default_str()
+        ->check(refuseNan)
         ->type_name("P");
     command.add_option("-s,--seed", options.seed, "default: random, printed")
         ->type_name("N");

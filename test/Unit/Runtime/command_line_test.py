@@ -85,6 +85,14 @@ class Generate(Case):
         values = struct.unpack(f"<{len(tokens) * VOCAB}f", data[10 + size:])
         return [values[i:i + VOCAB] for i in range(0, len(values), VOCAB)]
 
+    def test_logits_through_a_link(self):
+        behind, link = self.folder / "behind.npy", self.folder / "link.npy"
+        behind.write_text("old")
+        link.symlink_to(behind)
+        self.ok("logits", "--tokens", "1", "--out", link)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(behind.read_bytes()[1:6], b"NUMPY")
+
     def test_logits_do_not_depend_on_the_chunk(self):
         tokens = ",".join(str(i) for i in range(100))
         files = []
@@ -222,6 +230,7 @@ class Usage(Case):
         self.assertIn("needs a value", self.error("run", "-n", status=2))
         self.error("run", "-n", "many", status=2)
         self.error("run", "-t", "0", status=2)
+        self.assertIn("not a number", self.error("run", "-p", "x", "--temp", "nan", status=2))
         self.error("logits", "--tokens", "1", status=2)
         self.error("bench", "-o", "xml", status=2)
 

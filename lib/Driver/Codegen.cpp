@@ -88,8 +88,7 @@ moec::emitMachineCode(llvm::Module &module, llvm::TargetMachine &machine,
 }
 
 static bool isAllowed(llvm::StringRef name) {
-  return name.starts_with("moe_rt_") || name.starts_with("__kmpc_") ||
-         name.starts_with("omp_") || name == "memcpy" || name == "memset" ||
+  return name.starts_with("__kmpc_") || name.starts_with("omp_") || name == "memcpy" || name == "memset" ||
          name == "_GLOBAL_OFFSET_TABLE_";
 }
 

@@ -247,9 +247,14 @@ void LayerBuilder::addMain(LLVM::LLVMFuncOp body) {
   leaveIf(outside(tokens, 0, kLayerMaxTokens), integer(i32, kLayerBadTokens));
   leaveIf(outside(threads, 1, kLayerMaxThreads),
           integer(i32, kLayerBadThreads));
-  if (positions)
+  if (positions) {
     leaveIf(outside(positions, 0, kLayerMaxTokens),
             integer(i32, kLayerBadTokens));
+    // Caches are made of whole blocks of positions.
+    Value rest = LLVM::AndOp::create(b, positions, integer(i64, 63));
+    leaveIf(compare(ICmpPredicate::ne, rest, integer(i64, 0)),
+            integer(i32, kLayerBadTokens));
+  }
   for (const LayerValue &result : signature.results) {
     if (result.rows.kind != RowCount::Argument)
       continue;

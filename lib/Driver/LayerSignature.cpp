@@ -69,8 +69,8 @@ static bool isIdentifier(StringRef name) {
 
 /// Names that generated code or its libraries use.
 static bool isReserved(StringRef name) {
-  for (StringRef prefix : {"kernel_", "tile_", "tiles_", "record_", "moe_rt_",
-                           "omp_", "_"})
+  for (StringRef prefix : {"kernel_", "tile_", "tiles_", "record_", "moe_", "omp_",
+                           "_"})
     if (name.starts_with(prefix))
       return true;
   return false;

@@ -153,7 +153,8 @@ Value ModelBuilder::residual(Value a, Value b) {
 
 /// h + o(attention(norm(h))).
 Value ModelBuilder::buildAttention(Value hidden, func::FuncOp function,
-                                   Value table, const ::moe::LayerConfig &layer) {
+                                   Value table,
+                                   const ::moe::LayerConfig &layer) {
   int64_t qWidth = config.queryWidth(), kvWidth = config.keyWidth();
   bool normed = config.qkNorm != ::moe::QKNorm::None;
   Type f32 = builder.getF32Type();
@@ -185,8 +186,8 @@ Value ModelBuilder::buildAttention(Value hidden, func::FuncOp function,
           builder.getI64IntegerAttr(layer.slidingWindow), ValueRange(), Value(),
           TypeAttr())
           .getResult(0);
-  return residual(hidden, linear(attended, "attn.o", config.hidden,
-                                 config.oBias));
+  return residual(hidden,
+                  linear(attended, "attn.o", config.hidden, config.oBias));
 }
 
 /// h + mlp(norm(h)), dense or sparse.
@@ -197,14 +198,13 @@ Value ModelBuilder::buildFeedForward(Value hidden,
   if (!layer.sparse) {
     int64_t width = layer.denseIntermediate;
     Value pair = linear(x, "mlp.gate_up", 2 * width);
-    Value h = lm::GatedOp::create(builder, loc, rows(width, typeOf(activation)), pair,
-                                  silu, ValueRange())
+    Value h = lm::GatedOp::create(builder, loc, rows(width, typeOf(activation)),
+                                  pair, silu, ValueRange())
                   .getResult(0);
     return residual(hidden, linear(h, "mlp.down", config.hidden));
   }
-  auto renormalize = layer.router.normTopkProb
-                         ? mlir::moe::Renormalize::L1
-                         : mlir::moe::Renormalize::None;
+  auto renormalize = layer.router.normTopkProb ? mlir::moe::Renormalize::L1
+                                               : mlir::moe::Renormalize::None;
   auto router = mlir::moe::RouterConfigAttr::get(
       builder.getContext(), mlir::moe::Score::Softmax,
       mlir::moe::SelectKey::ByScore, layer.topK, 1, 1,
@@ -257,8 +257,7 @@ Value ModelBuilder::declare(StringRef name, RankedTensorType type) {
                           TypeAttr::get(type), StringAttr(), IntegerAttr());
   }
   return lm::WeightOp::create(
-      builder, loc, type,
-      FlatSymbolRefAttr::get(builder.getContext(), name));
+      builder, loc, type, FlatSymbolRefAttr::get(builder.getContext(), name));
 }
 
 void ModelBuilder::buildStep(ArrayRef<func::FuncOp> layers) {
@@ -272,12 +271,11 @@ void ModelBuilder::buildStep(ArrayRef<func::FuncOp> layers) {
   step->setAttr("llvm.emit_c_interface", builder.getUnitAttr());
   builder.setInsertionPointToStart(step.addEntryBlock());
   Value ids = step.getArgument(0), position = step.getArgument(1);
-  Value hidden =
-      lm::EmbeddingOp::create(
-          builder, loc, wide(config.hidden), ids,
-          declare("embed", weight({config.vocab, config.hidden})),
-          builder.getF64FloatAttr(1.0), ValueRange())
-          .getResult(0);
+  Value hidden = lm::EmbeddingOp::create(
+                     builder, loc, wide(config.hidden), ids,
+                     declare("embed", weight({config.vocab, config.hidden})),
+                     builder.getF64FloatAttr(1.0), ValueRange())
+                     .getResult(0);
   int64_t half = config.invFreq.size();
   Value frequencies = declare(
       "rope.inv_freq", RankedTensorType::get({half}, builder.getF32Type()));
@@ -322,8 +320,8 @@ OwningOpRef<ModuleOp> ModelBuilder::build() {
   return owner;
 }
 
-OwningOpRef<ModuleOp> (::moe::buildModel)(MLIRContext &context,
-                                          const ModelConfig &config,
-                                          ElementType activation) {
+OwningOpRef<ModuleOp>(::moe::buildModel)(MLIRContext &context,
+                                         const ModelConfig &config,
+                                         ElementType activation) {
   return ModelBuilder(context, config, activation).build();
 }

@@ -48,8 +48,7 @@ static Cache viewCache(Emitter &e, Value bytes, Value extent,
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::AppendOp op, const Slot &slot) {
-  Cache cache =
-      viewCache(e, op.getState(), op.getExtent(), op.getCacheType());
+  Cache cache = viewCache(e, op.getState(), op.getExtent(), op.getCacheType());
   auto [first, last] = e.share(e.dim(op.getK(), 0), slot.number, slot.count);
   e.loop(first, last, 1, [&](Value row) {
     Value position = e.add(op.getPosition(), row);
@@ -79,7 +78,7 @@ struct QueryRow {
   Value row, start, kvHead;
   Value position, firstPosition; // the last and the first that it sees
   bool hasFirst;                 // the first may be other than 0
-  Value scores; // scratch, f32 [64]
+  Value scores;                  // scratch, f32 [64]
   Value infinity;
 
   int64_t vectors() const { return kBlock / e.lanes; }
@@ -98,7 +97,8 @@ struct QueryRow {
 
 /// q . K for the 64 positions of a block, K ascending over the head.
 SmallVector<Value> QueryRow::dotKeys(Value block) {
-  Value panel = e.add(e.mul(kvHead, cache.panels), e.mul(block, kBlock / kPanel));
+  Value panel =
+      e.add(e.mul(kvHead, cache.panels), e.mul(block, kBlock / kPanel));
   SmallVector<Value> zero(vectors(), e.splat(0.0));
   int64_t perPanel = kPanel / e.lanes;
   return e.loop(
@@ -139,8 +139,7 @@ SmallVector<Value> QueryRow::addValues(Value block, ValueRange acc) {
   Value head = e.mul(kvHead, cache.extent);
   return e.loop(lower, upper, 1, acc,
                 [&](Value j, ValueRange c) -> SmallVector<Value> {
-                  Value p = e.broadcast(
-                      e.loadScalar(scores, {e.sub(j, base)}));
+                  Value p = e.broadcast(e.loadScalar(scores, {e.sub(j, base)}));
                   SmallVector<Value> next;
                   for (int64_t v = 0; v < outVectors(); ++v) {
                     Value value = e.load(cache.values,
@@ -182,15 +181,13 @@ SmallVector<Value> QueryRow::addBlock(Value block, ValueRange state) {
 SmallVector<Value> QueryRow::addBlocks(ValueRange state) {
   Value lower = e.div(firstPosition, e.index(kBlock));
   Value upper = e.div(e.add(position, kBlock), e.index(kBlock));
-  return e.loop(lower, upper, 1, state, [&](Value block, ValueRange c) {
-    return addBlock(block, c);
-  });
+  return e.loop(lower, upper, 1, state,
+                [&](Value block, ValueRange c) { return addBlock(block, c); });
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::AttentionOp op,
-                              const Slot &slot) {
-  Cache cache =
-      viewCache(e, op.getState(), op.getExtent(), op.getCacheType());
+                               const Slot &slot) {
+  Cache cache = viewCache(e, op.getState(), op.getExtent(), op.getCacheType());
   Value out = op.getOuts().front();
   int64_t heads = op.getHeads(), perKv = heads / cache.heads;
   Value rows = e.dim(op.getQ(), 0);
@@ -198,18 +195,25 @@ void moec::kernels::emitKernel(Emitter &e, lm::AttentionOp op,
                                MemRefType::get({kBlock}, e.b.getF32Type()));
   double minusInf = -std::numeric_limits<double>::infinity();
   // Items are ordered by head, then row, so that a slot keeps to few heads.
-  auto [first, last] =
-      e.share(e.mul(rows, heads), slot.number, slot.count);
+  auto [first, last] = e.share(e.mul(rows, heads), slot.number, slot.count);
   e.loop(first, last, 1, [&](Value item) {
     Value head = e.div(item, rows), row = e.rem(item, rows);
     Value position = e.add(op.getPosition(), row);
     int64_t window = op.getWindow();
-    Value from = window ? e.max(e.sub(position, e.index(window - 1)),
-                                e.index(0))
-                        : e.index(0);
-    QueryRow query{e,        op,   cache,       row,    e.mul(head, cache.size),
-                   e.div(head, perKv), position, from,  window != 0,
-                   scores,   e.splat(minusInf)};
+    Value from = window
+                     ? e.max(e.sub(position, e.index(window - 1)), e.index(0))
+                     : e.index(0);
+    QueryRow query{e,
+                   op,
+                   cache,
+                   row,
+                   e.mul(head, cache.size),
+                   e.div(head, perKv),
+                   position,
+                   from,
+                   window != 0,
+                   scores,
+                   e.splat(minusInf)};
     SmallVector<Value> state = {e.f32(minusInf), e.f32(0.0)};
     if (op.getSinks()) // one more logit, with no value
       state = {e.loadScalar(op.getSinks(), {head}), e.f32(1.0)};

@@ -52,17 +52,17 @@ void moec::kernels::emitKernel(Emitter &e, DispatchOp op, const Slot &slot) {
       put(plus(at(offsets, next), one), offsets, next);
     });
     put(zero, work, e.index(0));
-    Value cursor = e.scratchView(slot.scratch, 0,
-                                 MemRefType::get({experts}, i32));
+    Value cursor =
+        e.scratchView(slot.scratch, 0, MemRefType::get({experts}, i32));
     e.loop(e.index(0), e.index(experts), 1, [&](Value i) {
       Value next = e.add(i, 1), count = at(offsets, next);
       Value start = at(offsets, i);
       put(start, cursor, i);
       put(plus(start, count), offsets, next);
-      Value cost = arith::MaxSIOp::create(e.b, e.loc, count,
-                                          e.integer(i32, kCostFloor));
-      Value isIdle = arith::CmpIOp::create(
-          e.b, e.loc, arith::CmpIPredicate::eq, count, zero);
+      Value cost =
+          arith::MaxSIOp::create(e.b, e.loc, count, e.integer(i32, kCostFloor));
+      Value isIdle = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq,
+                                           count, zero);
       put(plus(at(work, i), e.select(isIdle, zero, cost)), work, next);
     });
     forChoices([&](Value t, Value s, Value id) {
@@ -92,8 +92,8 @@ void moec::kernels::emitKernel(Emitter &e, CombineOp op, const Slot &slot) {
                       ? e.load(op.getResidual(), {t, column}, count)
                       : e.splat(0.0);
       for (int64_t s = 0; s < k; ++s)
-        sum = e.fma(weights[s], e.load(op.getY(), {rows[s], column}, count),
-                    sum);
+        sum =
+            e.fma(weights[s], e.load(op.getY(), {rows[s], column}, count), sum);
       if (op.getBias())
         sum = e.addf(sum, e.load(op.getBias(), {column}, count));
       e.store(sum, out, {t, column}, count);
@@ -113,13 +113,12 @@ void moec::kernels::emitKernel(Emitter &e, RecordOp op, const Slot &slot) {
     e.loop(first, last, 1, [&](Value t) {
       e.loop(e.index(0), e.index(k), 1, [&](Value s) {
         Value at = e.add(start, e.add(e.mul(t, k), s));
-        Value id = memref::LoadOp::create(e.b, e.loc, op.getIds(),
-                                          ValueRange{t, s});
+        Value id =
+            memref::LoadOp::create(e.b, e.loc, op.getIds(), ValueRange{t, s});
         memref::StoreOp::create(e.b, e.loc, id, idsOut, ValueRange{at});
         Value weight = memref::LoadOp::create(e.b, e.loc, op.getWeights(),
                                               ValueRange{t, s});
-        memref::StoreOp::create(e.b, e.loc, weight, weightsOut,
-                                ValueRange{at});
+        memref::StoreOp::create(e.b, e.loc, weight, weightsOut, ValueRange{at});
       });
     });
   });

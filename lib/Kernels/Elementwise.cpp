@@ -38,10 +38,11 @@ Value moec::kernels::emitExp(Emitter &e, Value x) {
   auto number = [&](double v) { return e.constant(type, v); };
   constexpr double kLow = -87.33654, kHigh = 88.72283;
   // Clamp the argument of the reduction; the true ends are selected below.
-  Value clamped = e.select(compare(e, arith::CmpFPredicate::OLT, x,
-                                   number(kLow)), number(kLow), x);
-  clamped = e.select(compare(e, arith::CmpFPredicate::OGT, clamped,
-                             number(kHigh)), number(kHigh), clamped);
+  Value clamped = e.select(
+      compare(e, arith::CmpFPredicate::OLT, x, number(kLow)), number(kLow), x);
+  clamped =
+      e.select(compare(e, arith::CmpFPredicate::OGT, clamped, number(kHigh)),
+               number(kHigh), clamped);
   Value n = math::RoundEvenOp::create(
       e.b, e.loc, e.mulf(clamped, number(1.44269504088896341)));
   Value r = e.fma(n, number(-0.693359375), clamped);
@@ -56,8 +57,7 @@ Value moec::kernels::emitExp(Emitter &e, Value x) {
   Value rest = arith::SubIOp::create(e.b, e.loc, ni, half);
   auto power = [&](Value k) -> Value {
     Value biased = arith::AddIOp::create(e.b, e.loc, k, e.integer(i32, 127));
-    Value bits =
-        arith::ShLIOp::create(e.b, e.loc, biased, e.integer(i32, 23));
+    Value bits = arith::ShLIOp::create(e.b, e.loc, biased, e.integer(i32, 23));
     return arith::BitcastOp::create(e.b, e.loc, type, bits);
   };
   Value y = e.mulf(e.mulf(p, power(half)), power(rest));
@@ -73,8 +73,8 @@ Value moec::kernels::emitLog(Emitter &e, Value x) {
   auto number = [&](double v) { return e.constant(type, v); };
   // x = m * 2^k with m in [sqrt(1/2), sqrt(2)).
   Value bits = arith::BitcastOp::create(e.b, e.loc, i32, x);
-  Value shifted = arith::SubIOp::create(e.b, e.loc, bits,
-                                        e.integer(i32, 0x3f3504f3));
+  Value shifted =
+      arith::SubIOp::create(e.b, e.loc, bits, e.integer(i32, 0x3f3504f3));
   Value k = arith::ShRSIOp::create(e.b, e.loc, shifted, e.integer(i32, 23));
   Value kBits = arith::ShLIOp::create(e.b, e.loc, k, e.integer(i32, 23));
   Value m = arith::BitcastOp::create(
@@ -95,8 +95,8 @@ Value moec::kernels::emitLog1p(Emitter &e, Value x) {
   // (Kahan; Higham, Accuracy and Stability, section 1.14.1).
   Value one = e.constant(x.getType(), 1.0);
   Value sum = e.addf(x, one), kept = e.subf(sum, one);
-  Value isLost = compare(e, arith::CmpFPredicate::OEQ, kept,
-                         e.constant(x.getType(), 0.0));
+  Value isLost =
+      compare(e, arith::CmpFPredicate::OEQ, kept, e.constant(x.getType(), 0.0));
   Value safe = e.select(isLost, one, kept);
   return e.select(isLost, x, e.mulf(emitLog(e, sum), e.divf(x, safe)));
 }
@@ -119,8 +119,8 @@ static Value emitGELUTanh(Emitter &e, Value x) {
 /// section 6.2: relative error 1.2e-7 everywhere.
 static Value emitGELU(Emitter &e, Value x) {
   auto number = [&](double v) { return e.constant(x.getType(), v); };
-  Value z = math::AbsFOp::create(e.b, e.loc,
-                                 e.mulf(x, number(0.70710678118654752)));
+  Value z =
+      math::AbsFOp::create(e.b, e.loc, e.mulf(x, number(0.70710678118654752)));
   Value t = e.divf(number(1.0), e.fma(z, number(0.5), number(1.0)));
   Value p = polynomial(e, t,
                        {0.17087277, -0.82215223, 1.48851587, -1.13520398,
@@ -135,7 +135,7 @@ static Value emitGELU(Emitter &e, Value x) {
 }
 
 Value moec::kernels::emitActivation(Emitter &e, lm::Activation function,
-                                   Value x) {
+                                    Value x) {
   switch (function) {
   case lm::Activation::SiLU: {
     Value one = e.constant(x.getType(), 1.0);
@@ -147,9 +147,9 @@ Value moec::kernels::emitActivation(Emitter &e, lm::Activation function,
   case lm::Activation::GELUTanh:
     return emitGELUTanh(e, x);
   case lm::Activation::ReLU:
-    return e.select(compare(e, arith::CmpFPredicate::OLT, x,
-                            e.constant(x.getType(), 0.0)),
-                    e.constant(x.getType(), 0.0), x);
+    return e.select(
+        compare(e, arith::CmpFPredicate::OLT, x, e.constant(x.getType(), 0.0)),
+        e.constant(x.getType(), 0.0), x);
   case lm::Activation::Sigmoid:
     return emitSigmoid(e, x);
   }
@@ -165,15 +165,15 @@ std::pair<Value, Value> moec::kernels::emitSinCos(Emitter &e, Value x) {
   Value r = e.fma(n, number(-1.5707963267948966), x);
   r = e.fma(n, number(-6.123233995736766e-17), r);
   Value r2 = e.mulf(r, r);
-  Value sine = polynomial(
-      e, r2,
-      {-1.0 / 1307674368000, 1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880,
-       -1.0 / 5040, 1.0 / 120, -1.0 / 6});
+  Value sine =
+      polynomial(e, r2,
+                 {-1.0 / 1307674368000, 1.0 / 6227020800, -1.0 / 39916800,
+                  1.0 / 362880, -1.0 / 5040, 1.0 / 120, -1.0 / 6});
   sine = e.fma(e.mulf(sine, r2), r, r);
-  Value cosine = polynomial(
-      e, r2,
-      {1.0 / 20922789888000, -1.0 / 87178291200, 1.0 / 479001600,
-       -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -0.5});
+  Value cosine =
+      polynomial(e, r2,
+                 {1.0 / 20922789888000, -1.0 / 87178291200, 1.0 / 479001600,
+                  -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -0.5});
   cosine = e.fma(cosine, r2, number(1.0));
   // Quadrant n mod 4, from the low bits of n + 1.5 * 2^52.
   Value shifted = e.addf(n, number(6755399441055744.0));

@@ -170,16 +170,14 @@ Value Emitter::load(Value memref, ValueRange indices, int64_t count) {
     return widen(vector::LoadOp::create(b, loc, type, memref, indices));
   if (lacksMask(element)) {
     auto part = VectorType::get({count}, element);
-    Value loaded =
-        widen(vector::LoadOp::create(b, loc, part, memref, indices));
+    Value loaded = widen(vector::LoadOp::create(b, loc, part, memref, indices));
     return vector::InsertStridedSliceOp::create(
-        b, loc, loaded, splat(0.0), ArrayRef<int64_t>{0},
-        ArrayRef<int64_t>{1});
+        b, loc, loaded, splat(0.0), ArrayRef<int64_t>{0}, ArrayRef<int64_t>{1});
   }
   Value zero = constant(type, 0.0);
   Value mask = maskOf(index(count));
-  return widen(vector::MaskedLoadOp::create(b, loc, type, memref, indices, mask,
-                                            zero));
+  return widen(
+      vector::MaskedLoadOp::create(b, loc, type, memref, indices, mask, zero));
 }
 
 /// AVX2 has no masked access to 16-bit elements, and what LLVM makes of one on
@@ -297,8 +295,8 @@ Value Emitter::narrow(Value value, Type element) {
   Value rounded = arith::ShRUIOp::create(
       b, loc, arith::AddIOp::create(b, loc, bits, bias), integer(i32, 16));
   Value quiet = arith::OrIOp::create(b, loc, high, integer(i32, 0x40));
-  Value isNaN = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, value,
-                                      value);
+  Value isNaN =
+      arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, value, value);
   rounded = arith::SelectOp::create(b, loc, isNaN, quiet, rounded);
   rounded = arith::TruncIOp::create(b, loc, i16, rounded);
   return arith::BitcastOp::create(b, loc, type, rounded);

@@ -70,8 +70,8 @@ public:
   //===--------------------------------------------------------------------===//
 
   using Body = llvm::function_ref<void(Value)>;
-  using CarryBody = llvm::function_ref<llvm::SmallVector<Value>(
-      Value, mlir::ValueRange)>;
+  using CarryBody =
+      llvm::function_ref<llvm::SmallVector<Value>(Value, mlir::ValueRange)>;
 
   void loop(Value lower, Value upper, int64_t step, Body body);
   llvm::SmallVector<Value> loop(Value lower, Value upper, int64_t step,

@@ -45,8 +45,12 @@ static void shareLoop(scf::ForallOp forall) {
 }
 
 /// Moves the body of an entry function into one omp.parallel.
-static void formRegion(func::FuncOp function) {
+static LogicalResult formRegion(func::FuncOp function) {
   Block &block = function.getBody().front();
+  if (block.getNumArguments() == 0 ||
+      !block.getArguments().back().getType().isIndex())
+    return function.emitOpError(
+        "expected the number of slots as the last argument");
   Operation *ret = block.getTerminator();
   OpBuilder builder(ret);
   Location loc = function.getLoc();
@@ -65,6 +69,7 @@ static void formRegion(func::FuncOp function) {
                                parallel->getIterator());
   builder.setInsertionPointToEnd(body);
   omp::TerminatorOp::create(builder, loc);
+  return success();
 }
 
 namespace {
@@ -74,8 +79,9 @@ struct FormStepPass : moec::kernels::impl::FormStepBase<FormStepPass> {
     getOperation().walk([&](scf::ForallOp forall) { loops.push_back(forall); });
     llvm::for_each(loops, shareLoop);
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isPrivate() && !function.isExternal())
-        formRegion(function);
+      if (!function.isPrivate() && !function.isExternal() &&
+          failed(formRegion(function)))
+        return signalPassFailure();
   }
 };
 } // namespace

@@ -79,7 +79,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::GatedLinearOp op,
-                              const Slot &slot) {
+                               const Slot &slot) {
   PackedWeight weight = PackedWeight::of(op.getWeight());
   Value out = op.getOuts().front();
   DenseShare share = shareDense(e, weight, e.dim(op.getX(), 0), slot);
@@ -196,7 +196,7 @@ void GroupedEmitter::forExpert(Value expert, Value firstUnit, Value lastUnit) {
 }
 
 void moec::kernels::emitKernel(Emitter &e, mlir::moe::GroupedMatmulOp op,
-                              const Slot &slot) {
+                               const Slot &slot) {
   GroupedEmitter grouped{e,
                          op,
                          slot,

@@ -15,8 +15,12 @@ using namespace moec::kernels;
 PackedWeight PackedWeight::of(Value buffer) {
   auto type = cast<MemRefType>(buffer.getType());
   Type element = type.getElementType();
-  return {buffer, type.getDimSize(0), type.getDimSize(1), type.getDimSize(2),
-          element, element.getIntOrFloatBitWidth() == 16};
+  return {buffer,
+          type.getDimSize(0),
+          type.getDimSize(1),
+          type.getDimSize(2),
+          element,
+          element.getIntOrFloatBitWidth() == 16};
 }
 
 /// Rows that are packed at a time.
@@ -38,7 +42,7 @@ static int64_t tileElements(const Target &target) {
 }
 
 int64_t moec::kernels::matmulScratchBytes(const Target &target,
-                                         int64_t paddedK) {
+                                          int64_t paddedK) {
   return 4 * (packedElements(target, paddedK) + tileElements(target));
 }
 
@@ -73,7 +77,7 @@ struct MatmulEmitter {
                       function_ref<Value(Value)> source);
   void packBlock(Value first, Value rows, Value offset,
                  function_ref<Value(Value)> source);
-  void writeTile(Value firstRow, Value rows, Value pair, Value pairs);
+  void writeTile(Value firstRow, Value rows, Value panel, Value panels);
   void writeVector(Value row, Value rows, Value r, Value panel, Value inGroup);
   Value groupPanels(Value rows);
   void forBlocks(Value count, int64_t most,
@@ -83,7 +87,7 @@ struct MatmulEmitter {
   Fetch planFetch(Value blocks);
   std::pair<Value, Value> blockRows(Value count, Value block, Value blocks);
   void runSuperblock(Value base, Value count, Value firstPanel, Value lastPanel,
-                 function_ref<Value(Value)> source);
+                     function_ref<Value(Value)> source);
 };
 } // namespace
 
@@ -138,8 +142,7 @@ void MatmulEmitter::packTransposed(Value first, Value rows, Value offset,
     vectors.resize(16, e.splat(0.0));
     transpose16(e, vectors);
     for (int64_t j = 0; j < 16; ++j)
-      e.store(vectors[j], packed,
-              {e.add(offset, e.mul(e.add(k, j), rows))});
+      e.store(vectors[j], packed, {e.add(offset, e.mul(e.add(k, j), rows))});
   });
 }
 
@@ -156,22 +159,23 @@ void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
                             ValueRange{e.add(base, e.mul(element, rows))});
   };
   if (whole > firstColumn)
-    e.loop(e.index(firstColumn), e.index(whole), perVector * steps, [&](Value k) {
-      Value v;
-      if (steps == 2) {
-        Type type = VectorType::get({2 * e.lanes}, e.b.getBF16Type());
-        Value pairs = vector::LoadOp::create(e.b, e.loc, cast<VectorType>(type),
-                                             x, ValueRange{source, k});
-        v = vector::BitCastOp::create(e.b, e.loc,
-                                      e.vectorOf(e.b.getI32Type()), pairs);
-      } else {
-        v = e.load(x, {source, k});
-      }
-      Value first = e.div(k, steps);
-      for (int64_t j = 0; j < perVector; ++j)
-        put(vector::ExtractOp::create(e.b, e.loc, v, ArrayRef<int64_t>{j}),
-            e.add(first, j));
-    });
+    e.loop(
+        e.index(firstColumn), e.index(whole), perVector * steps, [&](Value k) {
+          Value v;
+          if (steps == 2) {
+            Type type = VectorType::get({2 * e.lanes}, e.b.getBF16Type());
+            Value pairs = vector::LoadOp::create(
+                e.b, e.loc, cast<VectorType>(type), x, ValueRange{source, k});
+            v = vector::BitCastOp::create(e.b, e.loc,
+                                          e.vectorOf(e.b.getI32Type()), pairs);
+          } else {
+            v = e.load(x, {source, k});
+          }
+          Value first = e.div(k, steps);
+          for (int64_t j = 0; j < perVector; ++j)
+            put(vector::ExtractOp::create(e.b, e.loc, v, ArrayRef<int64_t>{j}),
+                e.add(first, j));
+        });
   // The tail and the padding, element by element.
   for (int64_t k = whole; k < rowElements() * steps; k += steps) {
     auto scalar = [&](int64_t column) -> Value {
@@ -200,8 +204,7 @@ void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
 void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
                               function_ref<Value(Value)> source) {
   e.when(
-      e.equal(rows, e.index(1)),
-      [&] { packSingleRow(source(first), offset); },
+      e.equal(rows, e.index(1)), [&] { packSingleRow(source(first), offset); },
       [&] {
         bool transposes = e.lanes == 16 && family.recipe == Recipe::WidenFMA;
         int64_t done = transposes ? columnsOfX / 16 * 16 : 0;
@@ -306,8 +309,8 @@ void MatmulEmitter::writeTile(Value firstRow, Value rows, Value panel,
 
 /// The row blocks of one superblock against a range of panels.
 void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPanel,
-                              Value lastPanel,
-                              function_ref<Value(Value)> source) {
+                                  Value lastPanel,
+                                  function_ref<Value(Value)> source) {
   int64_t most = e.target.maxTileRows();
   auto wide = getTileDispatch(module, e.target, family, /*wide=*/true);
   auto pair = getTileDispatch(module, e.target, family, /*wide=*/false);
@@ -332,8 +335,7 @@ void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPanel,
   // would take different widths, take pairs.
   Value smallest = e.div(count, blocks), largest = e.ceilDiv(count, blocks);
   Value group = groupPanels(largest);
-  group =
-      e.select(e.equal(groupPanels(smallest), group), group, e.index(2));
+  group = e.select(e.equal(groupPanels(smallest), group), group, e.index(2));
   Value isWide = e.less(e.index(2), group);
   Value groups = e.div(e.sub(lastPanel, firstPanel), group);
   Value rest = e.add(firstPanel, e.mul(groups, group));
@@ -373,9 +375,9 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
   auto dynamic = [&](Type element) {
     return MemRefType::get({ShapedType::kDynamic}, element);
   };
-  m.packed = memref::ViewOp::create(
-      e.b, e.loc, dynamic(family.rowElement(e.b)), scratch, e.index(0),
-      ValueRange{e.index(elements)});
+  m.packed = memref::ViewOp::create(e.b, e.loc, dynamic(family.rowElement(e.b)),
+                                    scratch, e.index(0),
+                                    ValueRange{e.index(elements)});
   m.tile = memref::ViewOp::create(e.b, e.loc, dynamic(e.b.getF32Type()),
                                   scratch, e.index(4 * elements),
                                   ValueRange{e.index(tileElements(e.target))});
@@ -385,8 +387,8 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
       SmallVector<ReassociationIndices>{{0, 1, 2}, {3}});
   int64_t width = weight.halfWidth ? 32 : 16;
   m.bLines = memref::CastOp::create(
-      e.b, e.loc, MemRefType::get({ShapedType::kDynamic, width}, weight.element),
-      flat);
+      e.b, e.loc,
+      MemRefType::get({ShapedType::kDynamic, width}, weight.element), flat);
   m.expertLine = e.mul(expert, weight.panels * weight.lines);
   Value firstPanel = e.mul(firstPair, 2), lastPanel = e.mul(lastPair, 2);
 

@@ -83,12 +83,11 @@ SmallVector<Value> TileBuilder::loadSteps(int64_t v, Value k) {
   Value pairs = loadPairs(v, k);
   if (family.element.isBF16()) {
     Type i32 = e.vectorOf(e.b.getI32Type());
-    Value bits = vector::BitCastOp::create(e.b, e.loc, cast<VectorType>(i32),
-                                           pairs);
-    Value even =
-        arith::ShLIOp::create(e.b, e.loc, bits, e.integer(i32, 16));
-    Value odd = arith::AndIOp::create(e.b, e.loc, bits,
-                                      e.integer(i32, 0xffff0000));
+    Value bits =
+        vector::BitCastOp::create(e.b, e.loc, cast<VectorType>(i32), pairs);
+    Value even = arith::ShLIOp::create(e.b, e.loc, bits, e.integer(i32, 16));
+    Value odd =
+        arith::AndIOp::create(e.b, e.loc, bits, e.integer(i32, 0xffff0000));
     return {arith::BitcastOp::create(e.b, e.loc, e.vectorType(), even),
             arith::BitcastOp::create(e.b, e.loc, e.vectorType(), odd)};
   }
@@ -100,8 +99,8 @@ SmallVector<Value> TileBuilder::loadSteps(int64_t v, Value k) {
 }
 
 Value TileBuilder::broadcastRow(int64_t row, Value element) {
-  Value scalar = memref::LoadOp::create(e.b, e.loc, a,
-                                        ValueRange{e.add(element, row)});
+  Value scalar =
+      memref::LoadOp::create(e.b, e.loc, a, ValueRange{e.add(element, row)});
   return e.broadcast(scalar);
 }
 
@@ -112,8 +111,7 @@ void TileBuilder::prefetch(Value k) {
                                /*isDataCache=*/true);
   };
   if (panels <= 2) {
-    Value step =
-        arith::ShRUIOp::create(e.b, e.loc, e.mul(k, 2), shift);
+    Value step = arith::ShRUIOp::create(e.b, e.loc, e.mul(k, 2), shift);
     for (int64_t panel = 0; panel < panels; ++panel)
       fetch(e.add(ahead[panel], step));
     return;
@@ -142,8 +140,7 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
   for (int64_t v = 0; v < n; ++v)
     weights.push_back(loadSteps(v, k));
   for (int64_t s = 0; s < steps(); ++s) {
-    Value element =
-        e.add(aOffset, e.add(e.mul(k, rows * steps()), s * rows));
+    Value element = e.add(aOffset, e.add(e.mul(k, rows * steps()), s * rows));
     for (int64_t r = 0; r < rows; ++r) {
       Value row = broadcastRow(r, element);
       for (int64_t v = 0; v < n; ++v)
@@ -157,8 +154,9 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
 static func::FuncOp beginFunction(OpBuilder &b, ModuleOp module, StringRef name,
                                   ArrayRef<Type> arguments) {
   b.setInsertionPointToEnd(module.getBody());
-  auto function = func::FuncOp::create(
-      b, module.getLoc(), name, FunctionType::get(b.getContext(), arguments, {}));
+  auto function =
+      func::FuncOp::create(b, module.getLoc(), name,
+                           FunctionType::get(b.getContext(), arguments, {}));
   function.setPrivate();
   b.setInsertionPointToStart(function.addEntryBlock());
   return function;
@@ -200,9 +198,9 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   function->setAttr("lm.tile", b.getDenseI64ArrayAttr({rows, panels}));
   Emitter e(b, function.getLoc(), target);
   auto args = function.getArguments();
-  TileBuilder tile{e,       family,  rows,    panels,
-                   args[0], args[1], args[2], args[3],
-                   args[4], {args[6], args[7]}, args[8]};
+  TileBuilder tile{e,       family,  rows,    panels,  args[0],
+                   args[1], args[2], args[3], args[4], {args[6], args[7]},
+                   args[8]};
   Value cOffset = args.back();
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
   SmallVector<Value> acc =
@@ -212,10 +210,8 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t v = 0; v < tile.vectors(); ++v) {
       int64_t perPanel = tile.vectorsPerPanel();
-      int64_t offset =
-          (v / perPanel * rows + r) * 16 + v % perPanel * e.lanes;
-      e.store(acc[r * tile.vectors() + v], args[5],
-              {e.add(cOffset, offset)});
+      int64_t offset = (v / perPanel * rows + r) * 16 + v % perPanel * e.lanes;
+      e.store(acc[r * tile.vectors() + v], args[5], {e.add(cOffset, offset)});
     }
   func::ReturnOp::create(b, e.loc);
   return function;
@@ -237,9 +233,9 @@ static void callTiles(Emitter &e, ModuleOp module, const TileFamily &family,
 }
 
 func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
-                                           const Target &target,
-                                           const TileFamily &family,
-                                           bool wide) {
+                                            const Target &target,
+                                            const TileFamily &family,
+                                            bool wide) {
   std::string name =
       std::string(wide ? "tiles_wide_" : "tiles_pair_") + familyName(family);
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
@@ -253,9 +249,8 @@ func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
   SmallVector<int64_t> cases;
   for (int64_t r = 1; r <= target.maxTileRows(); ++r)
     cases.push_back(r);
-  auto sw = scf::IndexSwitchOp::create(b, e.loc, TypeRange(),
-                                       function.getArgument(0), cases,
-                                       cases.size());
+  auto sw = scf::IndexSwitchOp::create(
+      b, e.loc, TypeRange(), function.getArgument(0), cases, cases.size());
   func::ReturnOp::create(b, e.loc);
   for (auto [i, rows] : llvm::enumerate(cases)) {
     b.setInsertionPointToStart(&sw.getCaseRegions()[i].emplaceBlock());

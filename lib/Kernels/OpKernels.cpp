@@ -25,7 +25,9 @@ static int64_t weightScratch(Value weight, const Target &target) {
 int64_t moec::kernels::getScratchBytes(Operation *op, const Target &target) {
   return TypeSwitch<Operation *, int64_t>(op)
       .Case<lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp>(
-          [&](auto linear) { return weightScratch(linear.getWeight(), target); })
+          [&](auto linear) {
+            return weightScratch(linear.getWeight(), target);
+          })
       .Case([&](mlir::moe::RouterOp router) {
         return routerScratchBytes(router, target);
       })
@@ -56,8 +58,9 @@ static bool hasRouterKernel(mlir::moe::RouterConfigAttr config,
 
 bool moec::kernels::hasKernel(Operation *op, std::string &reason) {
   return TypeSwitch<Operation *, bool>(op)
-      .Case<mlir::moe::RouterOp, mlir::moe::RouteOp>(
-          [&](auto router) { return hasRouterKernel(router.getConfig(), reason); })
+      .Case<mlir::moe::RouterOp, mlir::moe::RouteOp>([&](auto router) {
+        return hasRouterKernel(router.getConfig(), reason);
+      })
       .Case([&](mlir::moe::DispatchOp dispatch) {
         reason = "a capacity";
         return dispatch.getOverflow() == mlir::moe::Overflow::None;

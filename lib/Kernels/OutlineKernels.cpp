@@ -23,7 +23,7 @@ using namespace moec::kernels;
 
 /// True for ops that become kernels.
 static bool isKernelOp(Operation *op) {
-  if (auto twoForms = dyn_cast<lm::TwoFormsOpInterface>(op))
+  if (isa<lm::TwoFormsOpInterface>(op))
     return op->getNumResults() == 0;
   return isa<lm::AppendOp, mlir::moe::RecordOp>(op);
 }
@@ -77,7 +77,8 @@ func::FuncOp OutlineKernelsPass::getKernel(Operation *op) {
   types.append({index, index,
                 MemRefType::get({ShapedType::kDynamic}, builder.getI8Type())});
   std::string name = ("kernel_" + op->getName().stripDialect() + "_" +
-                      llvm::Twine(kernels.size() - 1)).str();
+                      llvm::Twine(kernels.size() - 1))
+                         .str();
   auto function = func::FuncOp::create(builder, op->getLoc(), name,
                                        builder.getFunctionType(types, {}));
   function.setPrivate();
@@ -100,20 +101,19 @@ LogicalResult OutlineKernelsPass::outline(Operation *op, Value scratch,
   func::FuncOp kernel = getKernel(op);
   OpBuilder builder(op);
   Location loc = op->getLoc();
-  auto forall = scf::ForallOp::create(
+  scf::ForallOp::create(
       builder, loc, ArrayRef<OpFoldResult>{slots}, ValueRange(), std::nullopt,
       [&](OpBuilder &b, Location, ValueRange ivs) {
         Value each = arith::ConstantIndexOp::create(b, loc, scratchBytes);
         Value offset = arith::MulIOp::create(b, loc, ivs[0], each);
-        Value mine = memref::ViewOp::create(
-            b, loc, cast<MemRefType>(scratch.getType()), scratch, offset,
-            ValueRange{each});
+        Value mine =
+            memref::ViewOp::create(b, loc, cast<MemRefType>(scratch.getType()),
+                                   scratch, offset, ValueRange{each});
         SmallVector<Value> operands(op->getOperands());
         operands.append({ivs[0], slots, mine});
         func::CallOp::create(b, loc, kernel, operands);
         scf::InParallelOp::create(b, loc);
       });
-  (void)forall;
   op->erase();
   return success();
 }
@@ -133,8 +133,8 @@ void OutlineKernelsPass::runOnOperation() {
     if (function.isExternal())
       continue;
     Block &block = function.getBody().front();
-    Value slots = block.getNumArguments() ? Value(block.getArguments().back())
-                                          : Value();
+    Value slots =
+        block.getNumArguments() ? Value(block.getArguments().back()) : Value();
     Value scratch;
     for (auto view : block.getOps<memref::ViewOp>())
       if (view->hasAttr(mlir::moe::kScratchAttr))
@@ -143,9 +143,8 @@ void OutlineKernelsPass::runOnOperation() {
     unsigned context = mlir::moe::BufferContext::kArguments;
     if (!scratch && function.isPrivate() && block.getNumArguments() >= context)
       scratch = block.getArgument(block.getNumArguments() - context + 3);
-    bool hasKernels = llvm::any_of(block, [](Operation &op) {
-      return isKernelOp(&op);
-    });
+    bool hasKernels =
+        llvm::any_of(block, [](Operation &op) { return isKernelOp(&op); });
     if (hasKernels && (!scratch || !slots)) {
       function.emitOpError("has no scratch or no slots: expected the form that "
                            "phase buffers leaves");

@@ -15,7 +15,7 @@ static int64_t columnsOf(Value rows) {
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::RopeTableOp op,
-                              const Slot &slot) {
+                               const Slot &slot) {
   Value out = op.getOuts().front();
   int64_t half = columnsOf(out) / 2;
   auto [first, last] = e.share(e.dim(out, 0), slot.number, slot.count);
@@ -24,8 +24,8 @@ void moec::kernels::emitKernel(Emitter &e, lm::RopeTableOp op,
   e.loop(first, last, 1, [&](Value row) {
     Value p = e.add(op.getPosition(), row);
     Value i32 = e.toI32(p);
-    Value position = e.broadcast(
-        arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), i32));
+    Value position =
+        e.broadcast(arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), i32));
     e.columns(half, [&](Value column, int64_t count) {
       // The product is rounded to f32 before the sine, as in transformers.
       Value angle = e.mulf(position, e.load(op.getInvFreq(), {column}, count));
@@ -50,8 +50,7 @@ static void rotateHalves(Emitter &e, lm::RopeOp op, Value row, Value start,
     Value a = e.load(x, {row, low}, count), c = e.load(x, {row, high}, count);
     Value cosine = e.load(op.getTable(), {row, column}, count);
     Value sine = e.load(op.getTable(), {row, e.add(column, half)}, count);
-    e.store(e.subf(e.mulf(a, cosine), e.mulf(c, sine)), out, {row, low},
-            count);
+    e.store(e.subf(e.mulf(a, cosine), e.mulf(c, sine)), out, {row, low}, count);
     e.store(e.addf(e.mulf(c, cosine), e.mulf(a, sine)), out, {row, high},
             count);
   });
@@ -67,8 +66,7 @@ static void rotateAdjacent(Emitter &e, lm::RopeOp op, Value row, Value start,
     Value cosine = e.loadScalar(op.getTable(), {row, i});
     Value sine = e.loadScalar(op.getTable(), {row, e.add(i, half)});
     e.storeScalar(e.subf(e.mulf(a, cosine), e.mulf(c, sine)), out, {row, low});
-    e.storeScalar(e.addf(e.mulf(c, cosine), e.mulf(a, sine)), out,
-                  {row, high});
+    e.storeScalar(e.addf(e.mulf(c, cosine), e.mulf(a, sine)), out, {row, high});
   });
 }
 

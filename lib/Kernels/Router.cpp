@@ -23,9 +23,9 @@ struct RowRouter {
   Emitter &e;
   RouterConfigAttr config;
   int64_t experts;
-  Value bias, staticIds;       // may be null
-  Value weights, ids;          // outputs [T,k]
-  Value scores, keys, groups;  // scratch: f32 [E], i64 [E padded], f32 [G]
+  Value bias, staticIds;      // may be null
+  Value weights, ids;         // outputs [T,k]
+  Value scores, keys, groups; // scratch: f32 [E], i64 [E padded], f32 [G]
 
   int64_t padded() const { return llvm::alignTo(experts, e.lanes); }
 
@@ -78,8 +78,7 @@ void RowRouter::emitScores(Value logits, Value row) {
       // softplus(x) = max(x, 0) + log(1 + exp(-|x|))
       Value magnitude = math::AbsFOp::create(e.b, e.loc, v);
       Value small = emitExp(e, e.subf(e.splat(0.0), magnitude));
-      Value softplus =
-          e.addf(e.maxf(v, e.splat(0.0)), emitLog1p(e, small));
+      Value softplus = e.addf(e.maxf(v, e.splat(0.0)), emitLog1p(e, small));
       v = math::SqrtOp::create(e.b, e.loc, softplus);
     }
     e.store(v, scores, {c}, n);
@@ -102,8 +101,8 @@ static Value orderedBits(Emitter &e, Value key) {
   Value flip =
       arith::AndIOp::create(e.b, e.loc, sign, e.integer(i32, 0x7fffffff));
   Value ordered = arith::XOrIOp::create(e.b, e.loc, bits, flip);
-  Value isNaN = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::UNO,
-                                      key, key);
+  Value isNaN =
+      arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::UNO, key, key);
   return e.select(isNaN, e.integer(i32, kNaNKey), ordered);
 }
 
@@ -112,8 +111,8 @@ Value RowRouter::sortable(Value ordered, Value laneIds) {
   Type i64 = e.vectorOf(e.b.getI64Type());
   Value high = arith::ExtSIOp::create(e.b, e.loc, i64, ordered);
   high = arith::ShLIOp::create(e.b, e.loc, high, e.integer(i64, 32));
-  Value low = arith::SubIOp::create(e.b, e.loc, e.integer(i64, 0xffffffff),
-                                    laneIds);
+  Value low =
+      arith::SubIOp::create(e.b, e.loc, e.integer(i64, 0xffffffff), laneIds);
   return arith::OrIOp::create(e.b, e.loc, high, low);
 }
 
@@ -138,16 +137,15 @@ void RowRouter::emitKeys(Value logits, Value row) {
     Value ordered = orderedBits(e, key);
     if (config.getGroups() > 1) {
       // Groups whose mark is 0 lost: key 0, or not eligible at all.
-      Value lost = arith::CmpFOp::create(
-          e.b, e.loc, arith::CmpFPredicate::OEQ, e.load(groups, {c}, n),
-          e.splat(0.0));
+      Value lost = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ,
+                                         e.load(groups, {c}, n), e.splat(0.0));
       int32_t masked =
           config.getMasked() == MaskedKey::Zero ? 0 : kIneligibleKey;
       ordered = e.select(lost, e.integer(ordered.getType(), masked), ordered);
     }
     Value start = arith::IndexCastOp::create(e.b, e.loc, e.b.getI64Type(), c);
-    Value laneIds = arith::AddIOp::create(e.b, e.loc, laneNumbers(e),
-                                          e.broadcast(start));
+    Value laneIds =
+        arith::AddIOp::create(e.b, e.loc, laneNumbers(e), e.broadcast(start));
     Value sorted = sortable(ordered, laneIds);
     if (n < e.lanes) // below every expert, NaN included
       sorted = e.select(e.maskOf(e.index(n)), sorted,
@@ -172,18 +170,18 @@ void RowRouter::emitGroupMask(Value logits, Value row) {
   auto rankAt = [&](Value group) { return e.add(group, experts); };
   e.loop(e.index(0), e.index(count), 1, [&](Value group) {
     Value start = e.mul(group, size);
-    SmallVector<Value> best = e.loop(
-        e.index(0), e.index(size), 1, {minusInf, minusInf},
-        [&](Value i, ValueRange c) -> SmallVector<Value> {
-          Value key = keyOf(e.add(start, i));
-          Value first = e.maxf(key, c[0]);
-          Value smaller = arith::SelectOp::create(
-              e.b, e.loc,
-              arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT, key,
-                                    c[0]),
-              c[0], key);
-          return {first, e.maxf(smaller, c[1])};
-        });
+    SmallVector<Value> best =
+        e.loop(e.index(0), e.index(size), 1, {minusInf, minusInf},
+               [&](Value i, ValueRange c) -> SmallVector<Value> {
+                 Value key = keyOf(e.add(start, i));
+                 Value first = e.maxf(key, c[0]);
+                 Value smaller = arith::SelectOp::create(
+                     e.b, e.loc,
+                     arith::CmpFOp::create(
+                         e.b, e.loc, arith::CmpFPredicate::OGT, key, c[0]),
+                     c[0], key);
+                 return {first, e.maxf(smaller, c[1])};
+               });
     Value rank = config.getGroupScore() == GroupScore::Max
                      ? best[0]
                      : e.addf(best[0], best[1]);
@@ -219,8 +217,8 @@ void RowRouter::emitChoices(Value logits, Value logitsRow, Value row) {
     Value id;
     Value isMasked;
     if (staticIds) {
-      id = e.toIndex(memref::LoadOp::create(e.b, e.loc, staticIds,
-                                            ValueRange{row, slot}));
+      id = e.toIndex(
+          memref::LoadOp::create(e.b, e.loc, staticIds, ValueRange{row, slot}));
     } else {
       Value most = e.integer(i64, lowest);
       most = e.loop(e.index(0), e.index(padded()), e.lanes, ValueRange{most},
@@ -234,15 +232,14 @@ void RowRouter::emitChoices(Value logits, Value logitsRow, Value row) {
       Type scalar = e.b.getI64Type();
       Value low = arith::AndIOp::create(e.b, e.loc, best,
                                         e.integer(scalar, 0xffffffff));
-      Value number = arith::SubIOp::create(
-          e.b, e.loc, e.integer(scalar, 0xffffffff), low);
+      Value number =
+          arith::SubIOp::create(e.b, e.loc, e.integer(scalar, 0xffffffff), low);
       id = arith::IndexCastOp::create(e.b, e.loc, e.b.getIndexType(), number);
       // Chosen for want of eligible experts.
-      Value high = arith::ShRSIOp::create(e.b, e.loc, best,
-                                          e.integer(scalar, 32));
-      isMasked = arith::CmpIOp::create(
-          e.b, e.loc, arith::CmpIPredicate::eq, high,
-          e.integer(scalar, kIneligibleKey));
+      Value high =
+          arith::ShRSIOp::create(e.b, e.loc, best, e.integer(scalar, 32));
+      isMasked = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq,
+                                       high, e.integer(scalar, kIneligibleKey));
       memref::StoreOp::create(e.b, e.loc, e.integer(scalar, lowest), keys,
                               ValueRange{id});
     }
@@ -252,12 +249,12 @@ void RowRouter::emitChoices(Value logits, Value logitsRow, Value row) {
                        ? e.loadScalar(logits, {logitsRow, id})
                        : e.loadScalar(scores, {id});
     if (isMasked)
-      weight = e.select(isMasked,
-                        e.f32(config.getRenormalize() ==
-                                      Renormalize::SoftmaxOverChosen
-                                  ? -std::numeric_limits<double>::infinity()
-                                  : 0.0),
-                        weight);
+      weight = e.select(
+          isMasked,
+          e.f32(config.getRenormalize() == Renormalize::SoftmaxOverChosen
+                    ? -std::numeric_limits<double>::infinity()
+                    : 0.0),
+          weight);
     e.storeScalar(weight, weights, {row, slot});
   });
 }
@@ -313,9 +310,7 @@ void RowRouter::emitWeights(Value row) {
   }
   }
   if (config.getScale())
-    rescale([&](Value v) {
-      return e.mulf(v, e.f32(config.getScaleOr(1)));
-    });
+    rescale([&](Value v) { return e.mulf(v, e.f32(config.getScaleOr(1))); });
 }
 
 void RowRouter::emit(Value logits, Value logitsRow, Value row) {
@@ -341,13 +336,13 @@ static RowRouter makeRouter(Emitter &e, RouterConfigAttr config,
   RowRouter router{e, config, experts, {}, {}, weights, ids, {}, {}, {}};
   int64_t padded = router.padded();
   Type f32 = e.b.getF32Type();
-  router.keys = e.scratchView(scratch, at,
-                              MemRefType::get({padded}, e.b.getI64Type()));
+  router.keys =
+      e.scratchView(scratch, at, MemRefType::get({padded}, e.b.getI64Type()));
   router.scores =
       e.scratchView(scratch, at + 8 * padded, MemRefType::get({padded}, f32));
-  router.groups = e.scratchView(
-      scratch, at + 12 * padded,
-      MemRefType::get({padded + config.getGroups()}, f32));
+  router.groups =
+      e.scratchView(scratch, at + 12 * padded,
+                    MemRefType::get({padded + config.getGroups()}, f32));
   return router;
 }
 
@@ -369,12 +364,12 @@ static constexpr int64_t kRouteRows = 48;
 void moec::kernels::emitKernel(Emitter &e, RouteOp op, const Slot &slot) {
   PackedWeight weight = PackedWeight::of(op.getGate());
   int64_t experts = op.getExperts();
-  int64_t logitsAt = llvm::alignTo(
-      matmulScratchBytes(e.target, weight.paddedK()), 64);
+  int64_t logitsAt =
+      llvm::alignTo(matmulScratchBytes(e.target, weight.paddedK()), 64);
   int64_t routerAt = logitsAt + llvm::alignTo(kRouteRows * experts * 4, 64);
-  Value logits = e.scratchView(
-      slot.scratch, logitsAt,
-      MemRefType::get({kRouteRows, experts}, e.b.getF32Type()));
+  Value logits =
+      e.scratchView(slot.scratch, logitsAt,
+                    MemRefType::get({kRouteRows, experts}, e.b.getF32Type()));
   RowRouter router = makeRouter(e, op.getConfig(), experts, slot.scratch,
                                 routerAt, op.getOuts()[0], op.getOuts()[1]);
   router.bias = op.getBias();
@@ -391,12 +386,12 @@ void moec::kernels::emitKernel(Emitter &e, RouteOp op, const Slot &slot) {
         e.store(v, logits, {at, column});
     };
     TileWriter writer{experts, false, combine, store};
-    emitMatmul(e, op->getParentOfType<ModuleOp>(), weight, e.index(0),
-               op.getX(), base, stop, e.index(0), e.index(weight.panels / 2),
-               [](Value row) { return row; }, slot.scratch, writer);
-    e.loop(base, stop, 1, [&](Value row) {
-      router.emit(logits, e.sub(row, base), row);
-    });
+    emitMatmul(
+        e, op->getParentOfType<ModuleOp>(), weight, e.index(0), op.getX(), base,
+        stop, e.index(0), e.index(weight.panels / 2),
+        [](Value row) { return row; }, slot.scratch, writer);
+    e.loop(base, stop, 1,
+           [&](Value row) { router.emit(logits, e.sub(row, base), row); });
   });
 }
 

@@ -24,12 +24,12 @@ static void forRows(Emitter &e, Value rows, const Slot &slot,
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::EmbeddingOp op,
-                              const Slot &slot) {
+                               const Slot &slot) {
   Value out = op.getOuts().front();
   double scale = op.getScale().convertToDouble();
   forRows(e, out, slot, [&](Value row) {
-    Value token = e.toIndex(memref::LoadOp::create(e.b, e.loc, op.getTokens(),
-                                                   ValueRange{row}));
+    Value token = e.toIndex(
+        memref::LoadOp::create(e.b, e.loc, op.getTokens(), ValueRange{row}));
     e.columns(columnsOf(out), [&](Value column, int64_t count) {
       Value v = e.load(op.getTable(), {token, column}, count);
       if (scale != 1.0)
@@ -66,9 +66,8 @@ void moec::kernels::emitKernel(Emitter &e, lm::RMSNormOp op, const Slot &slot) {
   forRows(e, x, slot, [&](Value row) {
     e.loop(e.index(0), e.index(groups), 1, [&](Value group) {
       Value start = e.mul(group, columns);
-      Value sum = sumOver(e, x, row, start, columns, [&](Value acc, Value v) {
-        return e.fma(v, v, acc);
-      });
+      Value sum = sumOver(e, x, row, start, columns,
+                          [&](Value acc, Value v) { return e.fma(v, v, acc); });
       Value mean = e.divf(sum, e.f32(columns));
       Value scale =
           e.broadcast(reciprocalRoot(e, mean, op.getEps().convertToDouble()));
@@ -85,7 +84,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::RMSNormOp op, const Slot &slot) {
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::LayerNormOp op,
-                              const Slot &slot) {
+                               const Slot &slot) {
   Value x = op.getX(), out = op.getOuts().front();
   int64_t columns = columnsOf(x);
   forRows(e, x, slot, [&](Value row) {
@@ -93,13 +92,12 @@ void moec::kernels::emitKernel(Emitter &e, lm::LayerNormOp op,
     Value sum = sumOver(e, x, row, zero, columns,
                         [&](Value acc, Value v) { return e.addf(acc, v); });
     Value mean = e.broadcast(e.divf(sum, n));
-    Value squares =
-        sumOver(e, x, row, zero, columns, [&](Value acc, Value v) {
-          Value d = e.subf(v, mean);
-          return e.fma(d, d, acc);
-        });
-    Value scale = e.broadcast(reciprocalRoot(
-        e, e.divf(squares, n), op.getEps().convertToDouble()));
+    Value squares = sumOver(e, x, row, zero, columns, [&](Value acc, Value v) {
+      Value d = e.subf(v, mean);
+      return e.fma(d, d, acc);
+    });
+    Value scale = e.broadcast(
+        reciprocalRoot(e, e.divf(squares, n), op.getEps().convertToDouble()));
     e.columns(columns, [&](Value column, int64_t count) {
       Value v = e.subf(e.load(x, {row, column}, count), mean);
       v = e.mulf(e.mulf(v, scale), e.load(op.getWeight(), {column}, count));
@@ -122,7 +120,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::AddOp op, const Slot &slot) {
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::ActivateOp op,
-                              const Slot &slot) {
+                               const Slot &slot) {
   Value out = op.getOuts().front();
   forRows(e, out, slot, [&](Value row) {
     e.columns(columnsOf(out), [&](Value column, int64_t count) {
@@ -147,7 +145,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::GatedOp op, const Slot &slot) {
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::ScaledAddOp op,
-                              const Slot &slot) {
+                               const Slot &slot) {
   Value out = op.getOuts().front();
   forRows(e, out, slot, [&](Value row) {
     Value scale = e.loadScalar(op.getScale(), {row, e.index(0)});
@@ -161,7 +159,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::ScaledAddOp op,
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::LastRowsOp op,
-                              const Slot &slot) {
+                               const Slot &slot) {
   Value out = op.getOuts().front();
   Value skipped = e.sub(e.dim(op.getX(), 0), op.getRows());
   forRows(e, out, slot, [&](Value row) {

@@ -24,8 +24,8 @@ Target Target::of(ModuleOp module) {
     target.registers = registers.getInt();
   if (auto budget = attr.getAs<IntegerAttr>("row_budget"))
     target.rowBudget = budget.getInt();
-  target.recipe = attr.contains("dot_pairs") ? Recipe::DotPairs
-                                             : Recipe::WidenFMA;
+  target.recipe =
+      attr.contains("dot_pairs") ? Recipe::DotPairs : Recipe::WidenFMA;
   target.emulate = attr.contains("emulate");
   target.blocksFromChunk = attr.contains("blocks_from_chunk");
   return target;

@@ -3,7 +3,7 @@
 
 usage: checkpoint_test.py MOEC GOLDEN_DIR [MOEC_OPTION ...]
 
-Checks (DESIGN: promises 1 and 2):
+Checks (README, promises):
   - logits of every prompt: f32 within 2e-4 of the logits' standard deviation;
     16-bit: no farther from the f32 evaluation of the same weights than 1.25
     times transformers' own 16-bit result (at least 3e-2);

@@ -26,7 +26,7 @@ def compile_object(moec, folder, **overrides):
     subprocess.run([moec, config, "--weights=random:1", "--emit=obj", "-o", output], check=True,
                    stderr=subprocess.DEVNULL)
     symbols = subprocess.run(["nm", output], check=True, capture_output=True, text=True).stdout.split("\n")
-    kernels = sorted(line.split()[-1] for line in symbols if " kernel_" in line or " tile_" in line)
+    kernels = sorted(line.split()[-1] for line in symbols if " kernel_" in line or " tile" in line)
     sizes = subprocess.run(["size", output], check=True, capture_output=True, text=True).stdout
     return int(sizes.split("\n")[1].split()[0]), kernels
 

@@ -18,10 +18,9 @@ using namespace mlir::lm;
 
 Value mlir::lm::buildRowsOf(OpBuilder &builder, Location loc, Value rows,
                             int64_t factor) {
-  Value count =
-      isa<MemRefType>(rows.getType())
-          ? Value(memref::DimOp::create(builder, loc, rows, 0))
-          : Value(tensor::DimOp::create(builder, loc, rows, 0));
+  Value count = isa<MemRefType>(rows.getType())
+                    ? Value(memref::DimOp::create(builder, loc, rows, 0))
+                    : Value(tensor::DimOp::create(builder, loc, rows, 0));
   if (factor == 1)
     return count;
   Value times = arith::ConstantIndexOp::create(builder, loc, factor);
@@ -87,8 +86,7 @@ LogicalResult mlir::lm::verifySingleResult(Operation *op) {
 
 FailureOr<ArrayRef<int64_t>> mlir::lm::weightOfRank(Operation *op,
                                                     StringRef label,
-                                                    Value weight,
-                                                    size_t rank) {
+                                                    Value weight, size_t rank) {
   ArrayRef<int64_t> shape = getWeightShape(weight.getType());
   if (!shape.empty() && shape.size() != rank)
     return op->emitOpError() << "(" << label << ") expected a weight of "
@@ -105,8 +103,7 @@ LogicalResult mlir::lm::verifyElements(Operation *op, StringRef label,
   if (shape.empty() || shape == ArrayRef<int64_t>{elements})
     return success();
   return op->emitOpError() << "(" << label << ") " << name << " must have "
-                           << elements << " elements, got "
-                           << vector.getType();
+                           << elements << " elements, got " << vector.getType();
 }
 
 LogicalResult mlir::lm::verifySameShape(Operation *op, StringRef label, Value a,
@@ -127,8 +124,8 @@ void mlir::lm::getTwoFormsEffects(
         &effects) {
   auto twoForms = cast<TwoFormsOpInterface>(op);
   MutableOperandRange outs = twoForms.getOutsRange();
-  unsigned firstOut = outs.empty() ? op->getNumOperands()
-                                   : outs.begin()->getOperandNumber();
+  unsigned firstOut =
+      outs.empty() ? op->getNumOperands() : outs.begin()->getOperandNumber();
   unsigned endOut = firstOut + outs.size();
   for (OpOperand &operand : op->getOpOperands()) {
     unsigned number = operand.getOperandNumber();

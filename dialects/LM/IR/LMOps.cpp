@@ -22,7 +22,9 @@ using Effects =
 
 // An op that reads where a value points to may not run where it did not.
 #define TWO_FORMS(OP, IS_SPECULATABLE)                                         \
-  void OP::getEffects(Effects &effects) { getTwoFormsEffects(*this, effects); }\
+  void OP::getEffects(Effects &effects) {                                      \
+    getTwoFormsEffects(*this, effects);                                        \
+  }                                                                            \
   Speculation::Speculatability OP::getSpeculatability() {                      \
     return IS_SPECULATABLE ? getTwoFormsSpeculatability(*this)                 \
                            : Speculation::NotSpeculatable;                     \
@@ -200,10 +202,11 @@ LogicalResult GatedLinearOp::verify() {
 LogicalResult ScaledAddOp::verify() {
   if (failed(verifySingleResult(*this)) ||
       failed(verifySameShape(*this, "scaled_add_c1", getAcc(), getY())) ||
-      failed(verifySameShape(*this, "scaled_add_c1", getAcc(),
-                             resultOf(*this))))
+      failed(
+          verifySameShape(*this, "scaled_add_c1", getAcc(), resultOf(*this))))
     return failure();
-  if (columnsOf(getScale()) != 1 || differ(rowsOf(getScale()), rowsOf(getAcc())))
+  if (columnsOf(getScale()) != 1 ||
+      differ(rowsOf(getScale()), rowsOf(getAcc())))
     return emitOpError("(scaled_add_c2) the scale must have one column and the "
                        "rows of acc, got ")
            << getScale().getType();

@@ -156,8 +156,8 @@ Type StateType::parse(AsmParser &parser) {
 }
 
 void StateType::print(AsmPrinter &printer) const {
-  printer << '<' << getHeads() << 'x' << getHeadDim() << 'x'
-          << getElementType() << '>';
+  printer << '<' << getHeads() << 'x' << getHeadDim() << 'x' << getElementType()
+          << '>';
 }
 
 ArrayRef<int64_t> mlir::lm::getWeightShape(Type type) {

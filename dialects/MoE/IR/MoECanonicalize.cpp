@@ -35,8 +35,7 @@ static RouterConfigAttr withoutIdleGroups(RouterConfigAttr config) {
 }
 
 namespace {
-template <typename OpTy>
-struct DropIdleGroups : OpRewritePattern<OpTy> {
+template <typename OpTy> struct DropIdleGroups : OpRewritePattern<OpTy> {
   using OpRewritePattern<OpTy>::OpRewritePattern;
 
   LogicalResult matchAndRewrite(OpTy op,

@@ -62,8 +62,8 @@ static int64_t timesSlots(int64_t rows, int64_t slots) {
 
 /// Checks that a plan is one value or four buffers. `planType` stays null in
 /// buffer form, where the type is no longer known.
-static LogicalResult verifyPlan(Operation *op, StringRef label,
-                                ValueRange plan, PlanType &planType) {
+static LogicalResult verifyPlan(Operation *op, StringRef label, ValueRange plan,
+                                PlanType &planType) {
   if (plan.size() == 1)
     planType = dyn_cast<PlanType>(plan.front().getType());
   bool isBuffers =
@@ -249,8 +249,8 @@ LogicalResult RouteOp::verify() {
   if (failed(gate))
     return failure();
   int64_t experts = getExperts(), topK = getConfig().getTopK();
-  if (experts < 1 ||
-      (!gate->empty() && *gate != ArrayRef<int64_t>{experts, columnsOf(getX())}))
+  if (experts < 1 || (!gate->empty() &&
+                      *gate != ArrayRef<int64_t>{experts, columnsOf(getX())}))
     return emitOpError("(route_c1) the gate must be [")
            << experts << "," << columnsOf(getX()) << "], got "
            << getGate().getType();
@@ -416,8 +416,8 @@ LogicalResult CombineOp::verify() {
       bool(getIdentity()) != getIdentityFrom().has_value())
     return emitOpError("(combine_c4) identity, ids and identity_from come "
                        "together");
-  if (failed(verifyElements(*this, "combine_c5", "the bias", getBias(),
-                            columns)))
+  if (failed(
+          verifyElements(*this, "combine_c5", "the bias", getBias(), columns)))
     return failure();
   for (Value value : {getResidual(), getIdentity()})
     if (value && differ(rowsOf(value), rows))

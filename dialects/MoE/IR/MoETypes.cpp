@@ -37,10 +37,10 @@ LogicalResult PlanType::verify(function_ref<InFlightDiagnostic()> emitError,
 }
 
 LogicalResult RouterConfigAttr::verify(
-    function_ref<InFlightDiagnostic()> emitError, Score score,
-    SelectKey select, int64_t topK, int64_t groups, int64_t topGroups,
-    GroupScore groupScore, MaskedKey masked, Renormalize renormalize,
-    FloatAttr p, FloatAttr eps, FloatAttr scale) {
+    function_ref<InFlightDiagnostic()> emitError, Score score, SelectKey select,
+    int64_t topK, int64_t groups, int64_t topGroups, GroupScore groupScore,
+    MaskedKey masked, Renormalize renormalize, FloatAttr p, FloatAttr eps,
+    FloatAttr scale) {
   if (topK < 1)
     return emitError() << "router: top_k must be at least 1, got " << topK;
   if (groups < 1)
@@ -65,12 +65,13 @@ LogicalResult RouterConfigAttr::verify(
   return success();
 }
 
-LogicalResult RouterConfigAttr::verifyExperts(
-    function_ref<InFlightDiagnostic()> emitError, int64_t experts) const {
+LogicalResult
+RouterConfigAttr::verifyExperts(function_ref<InFlightDiagnostic()> emitError,
+                                int64_t experts) const {
   if (getTopK() > experts)
     return emitError() << "top_k (" << getTopK()
-                       << ") must be at most the number of experts ("
-                       << experts << ")";
+                       << ") must be at most the number of experts (" << experts
+                       << ")";
   if (experts % getGroups())
     return emitError() << "groups (" << getGroups()
                        << ") must divide the number of experts (" << experts

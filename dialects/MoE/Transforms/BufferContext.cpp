@@ -52,12 +52,15 @@ Value mlir::moe::buildRecord(OpBuilder &builder, Location loc,
       builder.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
   int64_t size = record.size();
   auto type = MemRefType::get({size}, builder.getIndexType());
-  // Layers are few hundred at most; the counter keeps names readable.
+  // The newest record stands first: its number says what is free.
   unsigned number = 0;
-  std::string name;
-  do
-    name = "record_" + std::to_string(number++);
-  while (module.lookupSymbol(name));
+  for (auto global : module.getOps<memref::GlobalOp>())
+    if (StringRef digits = global.getSymName(); digits.consume_front("record_"))
+      if (unsigned taken; !digits.getAsInteger(10, taken)) {
+        number = taken + 1;
+        break;
+      }
+  std::string name = "record_" + std::to_string(number);
   {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(module.getBody());

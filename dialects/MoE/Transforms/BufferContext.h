@@ -1,4 +1,5 @@
-//===- BufferContext.h - What every function in buffer form is given -*- C++ -*//
+//===- BufferContext.h - What every function in buffer form is given -*- C++
+//-*//
 //
 // Part of moe-mlir.
 //

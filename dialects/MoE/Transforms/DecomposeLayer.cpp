@@ -30,27 +30,25 @@ static Value buildShared(LayerOp op, Value routed, PatternRewriter &rewriter) {
   int64_t width = lm::getWeightShape(op.getSharedDown().getType())[1];
   Type element = cast<RankedTensorType>(x.getType()).getElementType();
   auto result = cast<RankedTensorType>(op.getResult().getType());
-  Value pair =
-      lm::LinearOp::create(rewriter, loc, rowsLike(x, 2 * width, rewriter.getF32Type()),
-                           x, op.getSharedGateUp(), Value(), FloatAttr(),
-                           ValueRange())
-          .getResult(0);
+  Value pair = lm::LinearOp::create(
+                   rewriter, loc, rowsLike(x, 2 * width, rewriter.getF32Type()),
+                   x, op.getSharedGateUp(), Value(), FloatAttr(), ValueRange())
+                   .getResult(0);
   Value hidden = lm::GatedOp::create(rewriter, loc, rowsLike(x, width, element),
                                      pair, op.getFunction(), ValueRange())
                      .getResult(0);
   auto wide = result.clone(rewriter.getF32Type());
-  Value y = lm::LinearOp::create(rewriter, loc, wide, hidden,
-                                 op.getSharedDown(), Value(), FloatAttr(),
-                                 ValueRange())
-                .getResult(0);
+  Value y =
+      lm::LinearOp::create(rewriter, loc, wide, hidden, op.getSharedDown(),
+                           Value(), FloatAttr(), ValueRange())
+          .getResult(0);
   if (!op.getSharedGate())
     return lm::AddOp::create(rewriter, loc, result, routed, y, ValueRange())
         .getResult(0);
-  Value scale =
-      lm::LinearOp::create(rewriter, loc, rowsLike(x, 1, rewriter.getF32Type()),
-                           x, op.getSharedGate(), Value(), FloatAttr(),
-                           ValueRange())
-          .getResult(0);
+  Value scale = lm::LinearOp::create(
+                    rewriter, loc, rowsLike(x, 1, rewriter.getF32Type()), x,
+                    op.getSharedGate(), Value(), FloatAttr(), ValueRange())
+                    .getResult(0);
   return lm::ScaledAddOp::create(rewriter, loc, result, routed, y, scale,
                                  lm::Activation::Sigmoid, ValueRange())
       .getResult(0);
@@ -71,10 +69,10 @@ struct DecomposeLayer : OpRewritePattern<LayerOp> {
     Type element = cast<RankedTensorType>(x.getType()).getElementType();
     auto result = cast<RankedTensorType>(op.getResult().getType());
 
-    Value logits = lm::LinearOp::create(rewriter, loc, rowsLike(x, experts, f32),
-                                        x, op.getGate(), Value(), FloatAttr(),
-                                        ValueRange())
-                       .getResult(0);
+    Value logits =
+        lm::LinearOp::create(rewriter, loc, rowsLike(x, experts, f32), x,
+                             op.getGate(), Value(), FloatAttr(), ValueRange())
+            .getResult(0);
     auto router = RouterOp::create(
         rewriter, loc,
         TypeRange{rowsLike(x, topK, f32),
@@ -87,8 +85,8 @@ struct DecomposeLayer : OpRewritePattern<LayerOp> {
     auto planType = PlanType::get(getContext(), experts, topK);
     Value plan =
         DispatchOp::create(rewriter, loc, TypeRange{planType}, ids,
-                           ValueRange(), experts, IntegerAttr(), FloatAttr(),
-                           1, Overflow::None, ValueRange())
+                           ValueRange(), experts, IntegerAttr(), FloatAttr(), 1,
+                           Overflow::None, ValueRange())
             .getResult(0);
     auto dynamicRows = [&](int64_t columns, Type type) {
       return RankedTensorType::get({ShapedType::kDynamic, columns}, type);
@@ -104,11 +102,12 @@ struct DecomposeLayer : OpRewritePattern<LayerOp> {
                   /*paired=*/false, lm::ActivationAttr(), ValueRange())
                   .getResult(0);
     bool shared = bool(op.getSharedGateUp());
-    Value sum = CombineOp::create(rewriter, loc,
-                                  TypeRange{shared ? result.clone(f32) : result},
-                                  y, weights, plan, op.getResidual(), Value(),
-                                  Value(), Value(), IntegerAttr(), ValueRange())
-                    .getResult(0);
+    Value sum =
+        CombineOp::create(rewriter, loc,
+                          TypeRange{shared ? result.clone(f32) : result}, y,
+                          weights, plan, op.getResidual(), Value(), Value(),
+                          Value(), IntegerAttr(), ValueRange())
+            .getResult(0);
     rewriter.replaceOp(op, shared ? buildShared(op, sum, rewriter) : sum);
     return success();
   }

@@ -36,8 +36,8 @@ struct FuseCombine : OpRewritePattern<lm::AddOp> {
       // At the addition: the residual may be made after the combine.
       rewriter.replaceOpWithNewOp<CombineOp>(
           add, add.getResultTypes(), combine.getY(), combine.getWeights(),
-          combine.getPlan(), residual, Value(), Value(), Value(),
-          IntegerAttr(), ValueRange());
+          combine.getPlan(), residual, Value(), Value(), Value(), IntegerAttr(),
+          ValueRange());
       return success();
     }
     return failure();

@@ -48,8 +48,8 @@ LogicalResult WeightPacker::packArgument(Operation *user,
   argument.setType(type);
   SmallVector<Type> inputs(function.getArgumentTypes());
   inputs[number] = type;
-  function.setFunctionType(FunctionType::get(
-      module.getContext(), inputs, function.getResultTypes()));
+  function.setFunctionType(FunctionType::get(module.getContext(), inputs,
+                                             function.getResultTypes()));
   std::optional<SymbolTable::UseRange> uses =
       SymbolTable::getSymbolUses(function, module);
   if (!uses)
@@ -74,9 +74,9 @@ LogicalResult WeightPacker::pack(Operation *user, Value weight,
   if (!tensor || !tensor.hasStaticShape())
     return user->emitOpError("a weight must have a static shape, got ")
            << weight.getType();
-  auto type = lm::PackedType::getChecked(
-      [&] { return user->emitOpError(); }, module.getContext(),
-      tensor.getShape(), tensor.getElementType(), layout);
+  auto type = lm::PackedType::getChecked([&] { return user->emitOpError(); },
+                                         module.getContext(), tensor.getShape(),
+                                         tensor.getElementType(), layout);
   if (!type)
     return failure();
   if (auto argument = dyn_cast<BlockArgument>(weight))
@@ -86,9 +86,10 @@ LogicalResult WeightPacker::pack(Operation *user, Value weight,
     return user->emitOpError("a weight must be an argument of a function or "
                              "the result of lm.weight");
   read.getResult().setType(type);
-  auto declaration =
-      SymbolTable::lookupNearestSymbolFrom<lm::WeightsOp>(read, read.getNameAttr());
-  if (declaration.getType() != type && isa<lm::PackedType>(declaration.getType()))
+  auto declaration = SymbolTable::lookupNearestSymbolFrom<lm::WeightsOp>(
+      read, read.getNameAttr());
+  if (declaration.getType() != type &&
+      isa<lm::PackedType>(declaration.getType()))
     return user->emitOpError("weight ")
            << read.getName() << " is used in two layouts";
   declaration.setType(type);
@@ -156,9 +157,8 @@ LogicalResult WeightPacker::packOperands(Operation *op) {
 LogicalResult WeightPacker::run() {
   return failure(module
                      .walk([&](Operation *op) {
-                       return failed(packOperands(op))
-                                  ? WalkResult::interrupt()
-                                  : WalkResult::advance();
+                       return failed(packOperands(op)) ? WalkResult::interrupt()
+                                                       : WalkResult::advance();
                      })
                      .wasInterrupted());
 }

@@ -105,7 +105,7 @@ void FramePlanner::assign(memref::AllocOp alloc, unsigned number,
     places.push_back({});
   }
   places[best].size = places[best].size.maxWith(size);
-  places[best].freeFrom = lastUse;
+  places[best].freeFrom = std::max(places[best].freeFrom, lastUse);
   chosen.push_back({alloc, unsigned(best)});
 }
 
@@ -182,8 +182,8 @@ LogicalResult FramePlanner::findArguments() {
     capacity = block.getArgument(capacityNumber);
     slots = block.getArgument(count - 1);
     OpBuilder builder(function);
-    if (arena.getType() == bytesType(builder) &&
-        capacity.getType().isIndex() && slots.getType().isIndex())
+    if (arena.getType() == bytesType(builder) && capacity.getType().isIndex() &&
+        slots.getType().isIndex())
       return success();
   }
   return function.emitOpError("lacks the arguments that moe-to-buffers adds");
@@ -208,6 +208,9 @@ LogicalResult FramePlanner::run(Size &total, int64_t scratchBytes) {
       unsigned number = numbers.lookup(block.findAncestorOpInBlock(*user));
       if (isa<memref::DimOp>(user))
         continue;
+      // A view would live on where its users are not looked at.
+      if (isa<ViewLikeOpInterface>(user))
+        return alloc.emitOpError("must not be viewed before it has a place");
       first = std::min(first, number);
       last = std::max(last, number);
     }
@@ -223,9 +226,9 @@ LogicalResult FramePlanner::run(Size &total, int64_t scratchBytes) {
   for (auto [alloc, place] : chosen) {
     OpBuilder builder(alloc);
     Value offset = offsetOf(builder, alloc.getLoc(), offsets[place]);
-    Value view = memref::ViewOp::create(builder, alloc.getLoc(),
-                                        alloc.getType(), arena, offset,
-                                        alloc.getDynamicSizes());
+    Value view =
+        memref::ViewOp::create(builder, alloc.getLoc(), alloc.getType(), arena,
+                               offset, alloc.getDynamicSizes());
     alloc.replaceAllUsesWith(view);
     alloc.erase();
   }

@@ -26,15 +26,15 @@ struct SplitRoute : OpRewritePattern<RouteOp> {
     if (op.getNumResults() != 3)
       return failure();
     SmallVector<Type> types(op.getResultTypes());
-    auto rows = RouteOp::create(rewriter, op.getLoc(),
-                                ArrayRef(types).take_front(2), op.getX(),
-                                op.getGate(), op.getBias(), op.getConfig(),
-                                op.getExperts(), ValueRange());
+    auto rows =
+        RouteOp::create(rewriter, op.getLoc(), ArrayRef(types).take_front(2),
+                        op.getX(), op.getGate(), op.getBias(), op.getConfig(),
+                        op.getExperts(), ValueRange());
     Value plan =
-        DispatchOp::create(rewriter, op.getLoc(),
-                           ArrayRef(types).drop_front(2), rows.getResult(1),
-                           ValueRange(), op.getExperts(), IntegerAttr(),
-                           FloatAttr(), 1, Overflow::None, ValueRange())
+        DispatchOp::create(rewriter, op.getLoc(), ArrayRef(types).drop_front(2),
+                           rows.getResult(1), ValueRange(), op.getExperts(),
+                           IntegerAttr(), FloatAttr(), 1, Overflow::None,
+                           ValueRange())
             .getResult(0);
     rewriter.replaceOp(op, {rows.getResult(0), rows.getResult(1), plan});
     return success();
@@ -49,10 +49,10 @@ struct SplitExpertFFN : OpRewritePattern<ExpertFFNOp> {
     if (op.getNumResults() == 0)
       return failure();
     int64_t width = lm::getWeightShape(op.getDown().getType())[2];
-    auto hidden = RankedTensorType::get(
-        {ShapedType::kDynamic, width}, getElementTypeOrSelf(op.getX().getType()));
-    auto function =
-        lm::ActivationAttr::get(getContext(), op.getFunction());
+    auto hidden =
+        RankedTensorType::get({ShapedType::kDynamic, width},
+                              getElementTypeOrSelf(op.getX().getType()));
+    auto function = lm::ActivationAttr::get(getContext(), op.getFunction());
     Value h = GroupedMatmulOp::create(
                   rewriter, op.getLoc(), TypeRange{hidden}, op.getX(),
                   op.getGateUp(), op.getPlan(), Value(), Value(),

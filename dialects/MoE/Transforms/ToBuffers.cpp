@@ -118,8 +118,7 @@ SmallVector<Value> FunctionConverter::allocate(Value result, Value rows,
   SmallVector<Value> buffers;
   for (MemRefType type : bufferTypes(result.getType())) {
     ValueRange sizes = type.hasStaticShape() ? ValueRange() : ValueRange(rows);
-    auto alloc =
-        memref::AllocOp::create(builder, result.getLoc(), type, sizes);
+    auto alloc = memref::AllocOp::create(builder, result.getLoc(), type, sizes);
     alloc->setAttr(kRowsPerTokenAttr, builder.getI64IntegerAttr(perToken));
     buffers.push_back(alloc);
   }
@@ -182,14 +181,14 @@ LogicalResult FunctionConverter::convertTwoForms(Operation &op) {
 }
 
 LogicalResult FunctionConverter::convertRecord(RecordOp op) {
-  if (!context.routeIds)
-    return op.emitOpError("only a model's step and its layers record routing");
+  // A step's calls are what records are counted by.
+  if (!context.routeIds || isStep)
+    return op.emitOpError("only the layers of a model's step record routing");
   int64_t before = facts.recordOffset.lookup(op.getIndex());
-  RecordOp::create(builder, op.getLoc(), mapped(op.getWeights()),
-                   mapped(op.getIds()), op.getIndex(),
-                   ValueRange{context.routeIds, context.routeWeights},
-                   ValueRange{context.recordOffset ? context.recordOffset
-                                                   : index(before)});
+  RecordOp::create(
+      builder, op.getLoc(), mapped(op.getWeights()), mapped(op.getIds()),
+      op.getIndex(), ValueRange{context.routeIds, context.routeWeights},
+      ValueRange{context.recordOffset ? context.recordOffset : index(before)});
   return success();
 }
 
@@ -213,8 +212,8 @@ LogicalResult FunctionConverter::convertWeight(lm::WeightOp op) {
     return success();
   if (!context.weights)
     return op.emitOpError("only a model's step and its layers read weights");
-  auto declaration =
-      facts.symbols.lookupNearestSymbolFrom<lm::WeightsOp>(op, op.getNameAttr());
+  auto declaration = facts.symbols.lookupNearestSymbolFrom<lm::WeightsOp>(
+      op, op.getNameAttr());
   values[op.getResult()] = {
       viewWeight(builder, op.getLoc(), cast<lm::PackedType>(op.getType()),
                  context.weights, index(*declaration.getOffset()))};
@@ -243,7 +242,8 @@ LogicalResult FunctionConverter::convertCall(func::CallOp call) {
       call, call.getCalleeAttr());
   if (!callee || !callee.isPrivate() || callee.isExternal())
     return call.emitOpError("only private functions with a body can be called");
-  if (!context.weights)
+  // Frames are laid out for one level of calls.
+  if (!isStep)
     return call.emitOpError("only a model's step can call functions");
   SmallVector<Value> operands;
   SmallVector<int64_t> record;
@@ -300,8 +300,8 @@ LogicalResult FunctionConverter::convertReturn(func::ReturnOp op) {
     auto type = cast<MemRefType>(source.getType());
     if (type.getRank() != 2 || !isa<FloatType>(type.getElementType()))
       return op.emitOpError("result ")
-             << i << " is an argument or returned twice, and " << value.getType()
-             << " cannot be copied";
+             << i << " is an argument or returned twice, and "
+             << value.getType() << " cannot be copied";
     // Returned twice, or an argument: copied, as the last T of T rows.
     Value rows = memref::DimOp::create(builder, op.getLoc(), source, 0);
     lm::LastRowsOp::create(builder, op.getLoc(), TypeRange(), source, rows,
@@ -327,8 +327,9 @@ LogicalResult FunctionConverter::convert(Operation &op) {
     return convertCall(call);
   if (auto ret = dyn_cast<func::ReturnOp>(op))
     return convertReturn(ret);
-  bool usesTensors = llvm::any_of(op.getResultTypes(), llvm::IsaPred<TensorType>) ||
-                     llvm::any_of(op.getOperandTypes(), llvm::IsaPred<TensorType>);
+  bool usesTensors =
+      llvm::any_of(op.getResultTypes(), llvm::IsaPred<TensorType>) ||
+      llvm::any_of(op.getOperandTypes(), llvm::IsaPred<TensorType>);
   if (usesTensors || op.getNumRegions())
     return op.emitOpError("has no buffer form");
   IRMapping mapping;
@@ -353,9 +354,9 @@ void FunctionConverter::mapStepArguments(Block &block) {
   };
   Type i32 = builder.getI32Type(), f32 = builder.getF32Type();
   Type idx = builder.getIndexType();
-  SmallVector<Type> types = {bytes, bytes,     bytes, list(i32), list(f32),
-                             list(i32), list(f32), idx,   idx,       idx,
-                             idx,   idx};
+  SmallVector<Type> types = {bytes,     bytes,     bytes,     list(i32),
+                             list(f32), list(i32), list(f32), idx,
+                             idx,       idx,       idx,       idx};
   SmallVector<Location> locs(types.size(), loc);
   block.addArguments(types, locs);
   function.setFunctionType(builder.getFunctionType(types, {}));
@@ -392,7 +393,8 @@ void FunctionConverter::convertSignature() {
     auto type = MemRefType::get(logits.getShape(), logits.getElementType());
     Value rows = block->getArgument(10);
     context.results = {memref::ReinterpretCastOp::create(
-        builder, loc, type, block->getArgument(4), OpFoldResult(builder.getIndexAttr(0)),
+        builder, loc, type, block->getArgument(4),
+        OpFoldResult(builder.getIndexAttr(0)),
         ArrayRef<OpFoldResult>{rows, builder.getIndexAttr(columns)},
         ArrayRef<OpFoldResult>{builder.getIndexAttr(columns),
                                builder.getIndexAttr(1)})};
@@ -444,8 +446,8 @@ void FunctionConverter::convertSignature() {
 
 LogicalResult FunctionConverter::verifyStep() {
   FunctionType type = function.getFunctionType();
-  auto tokens = RankedTensorType::get({ShapedType::kDynamic},
-                                      builder.getI32Type());
+  auto tokens =
+      RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
   Type wanted[] = {tokens, builder.getIndexType(), builder.getIndexType()};
   auto logits = type.getNumResults() == 1
                     ? dyn_cast<RankedTensorType>(type.getResult(0))
@@ -453,9 +455,10 @@ LogicalResult FunctionConverter::verifyStep() {
   if (type.getInputs() != ArrayRef<Type>(wanted) || !logits ||
       logits.getRank() != 2 || logits.isDynamicDim(1) ||
       !logits.getElementType().isF32())
-    return function.emitOpError("a model's step takes tokens, position and rows "
-                                "(tensor<?xi32>, index, index) and returns "
-                                "logits (tensor<?xVxf32>), got ")
+    return function.emitOpError(
+               "a model's step takes tokens, position and rows "
+               "(tensor<?xi32>, index, index) and returns "
+               "logits (tensor<?xVxf32>), got ")
            << type;
   return success();
 }
@@ -481,9 +484,13 @@ LogicalResult FunctionConverter::verifyFunction() {
 
 LogicalResult FunctionConverter::run() {
   std::optional<int64_t> slots;
+  unsigned records = 0;
   function.walk([&](RecordOp op) {
     slots = cast<ShapedType>(op.getIds().getType()).getDimSize(1);
+    ++records;
   });
+  if (records > 1)
+    return function.emitOpError("records its routing more than once");
   if (slots)
     function->setAttr(kRecordSlotsAttr, builder.getI64IntegerAttr(*slots));
   Block &old = function.getBody().front();

@@ -12,8 +12,8 @@ using namespace mlir;
 using namespace moec::kernels;
 
 static Value emitNative(Emitter &e, Value acc, Value a, Value w) {
-  Value pairs = vector::BitCastOp::create(
-      e.b, e.loc, cast<VectorType>(w.getType()), a);
+  Value pairs =
+      vector::BitCastOp::create(e.b, e.loc, cast<VectorType>(w.getType()), a);
   std::string name = e.lanes == 16 ? "llvm.x86.avx512bf16.dpbf16ps.512"
                                    : "llvm.x86.avx512bf16.dpbf16ps.256";
   return LLVM::CallIntrinsicOp::create(e.b, e.loc, acc.getType(),
@@ -26,10 +26,10 @@ static Value emitNative(Emitter &e, Value acc, Value a, Value w) {
 static Value flush(Emitter &e, Value x) {
   Type i32 = e.vectorOf(e.b.getI32Type());
   Value bits = arith::BitcastOp::create(e.b, e.loc, i32, x);
-  Value exponent = arith::AndIOp::create(e.b, e.loc, bits,
-                                         e.integer(i32, 0x7f800000));
-  Value sign = arith::AndIOp::create(e.b, e.loc, bits,
-                                     e.integer(i32, 0x80000000));
+  Value exponent =
+      arith::AndIOp::create(e.b, e.loc, bits, e.integer(i32, 0x7f800000));
+  Value sign =
+      arith::AndIOp::create(e.b, e.loc, bits, e.integer(i32, 0x80000000));
   Value isSmall = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::eq,
                                         exponent, e.integer(i32, 0));
   Value flushed = arith::SelectOp::create(e.b, e.loc, isSmall, sign, bits);
@@ -40,11 +40,10 @@ static Value emitGeneric(Emitter &e, Value acc, Value a, Value w) {
   VectorType i32 = e.vectorOf(e.b.getI32Type());
   Value weights = vector::BitCastOp::create(e.b, e.loc, i32, w);
   auto half = [&](Value pairs, bool odd) {
-    Value bits =
-        odd ? Value(arith::AndIOp::create(e.b, e.loc, pairs,
-                                          e.integer(i32, 0xffff0000)))
-            : Value(arith::ShLIOp::create(e.b, e.loc, pairs,
-                                          e.integer(i32, 16)));
+    Value bits = odd ? Value(arith::AndIOp::create(e.b, e.loc, pairs,
+                                                   e.integer(i32, 0xffff0000)))
+                     : Value(arith::ShLIOp::create(e.b, e.loc, pairs,
+                                                   e.integer(i32, 16)));
     return flush(e, arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits));
   };
   acc = flush(e, acc);

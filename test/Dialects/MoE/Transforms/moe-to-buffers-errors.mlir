@@ -51,7 +51,7 @@ func.func @weight_outside_a_step(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
 // -----
 
 func.func @record_outside_a_step(%w: tensor<?x2xf32>, %i: tensor<?x2xi32>) {
-  // expected-error @below {{only a model's step and its layers record routing}}
+  // expected-error @below {{only the layers of a model's step record routing}}
   moe.record %w, %i {index = 0 : i64} : tensor<?x2xf32>, tensor<?x2xi32>
   return
 }

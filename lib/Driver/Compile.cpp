@@ -285,11 +285,12 @@ std::vector<PayloadFile> Compilation::payloadFiles() {
 
 /// Writes the payload: into a section of `executable`, or into a file beside.
 llvm::Error Compilation::writeWeights(OutputFile &executable) {
-  SmallString<128> name =
-      llvm::sys::path::filename(StringRef(directory).rtrim('/'));
+  // Directories are often called "model"; what the user chose says more.
+  std::string chosen = names.of(Emit::Executable);
+  StringRef name = llvm::sys::path::filename(chosen);
   PayloadInputs inputs{module,  placements,      *config,
                        activation, *weights,     machine,
-                       std::string(name), options.chunk, options.threads,
+                       name.str(), options.chunk, options.threads,
                        payloadFiles()};
   uint64_t bytes = payloadBytes(inputs);
   bool embedded = options.weightsPlace == WeightsPlace::Embedded;

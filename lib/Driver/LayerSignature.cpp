@@ -163,7 +163,7 @@ void RowAnalysis::visitResult(Operation &op, OpResult result) {
 //===----------------------------------------------------------------------===//
 
 static bool hasElementOfC(Type type) {
-  return type.isF32() || type.isF64() || type.isBF16() || type.isF16() ||
+  return type.isF32() || type.isBF16() || type.isF16() ||
          type.isInteger(32) || type.isInteger(64) || type.isInteger(8);
 }
 
@@ -171,11 +171,23 @@ static bool isTensorOfC(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor || !hasElementOfC(tensor.getElementType()))
     return false;
-  for (int64_t i = 1; i < tensor.getRank(); ++i)
+  // 2^24 tokens of so much still fit in an arena counted by 64 bits.
+  constexpr int64_t maxColumns = int64_t(1) << 30;
+  int64_t columns = 1;
+  for (int64_t i = 1; i < tensor.getRank(); ++i) {
     if (tensor.isDynamicDim(i))
       return false;
+    if (tensor.isDynamicDim(0) &&
+        (llvm::MulOverflow(columns, tensor.getDimSize(i), columns) ||
+         columns > maxColumns))
+      return false;
+  }
   return true;
 }
+
+constexpr const char *expectedTensor =
+    "expected a tensor of f32, bf16, f16 or integers whose columns are static "
+    "and at most 2^30";
 
 static std::string show(Type type) {
   std::string text;
@@ -195,13 +207,13 @@ static llvm::Error checkArguments(func::FuncOp function) {
         !type.isInteger(32) && !type.isInteger(64))
       return makeError(placeOf(function) + "argument " + llvm::Twine(i) +
                        " has type " + show(type) +
-                       "; expected a tensor whose columns are static, an "
-                       "!lm.state, index, i32 or i64");
+                       "; " + expectedTensor +
+                       ", an !lm.state, index, i32 or i64");
   for (auto [i, type] : llvm::enumerate(function.getResultTypes()))
     if (!isTensorOfC(type))
       return makeError(placeOf(function) + "result " + llvm::Twine(i) +
                        " has type " + show(type) +
-                       "; expected a tensor whose columns are static");
+                       "; " + expectedTensor);
   return llvm::Error::success();
 }
 

@@ -238,6 +238,11 @@ GRAPHS = [
         f"func.func @f(%x: {X}) -> {X} {{\n{ADD}\n}}\n"
         f"func.func @g(%x: {X}) -> {X} {{\n  %y = call @f(%x) : ({X}) -> {X}\n  return %y : {X}\n}}\n"), LIB,
      ["graph.mlir:"]),
+    ("columns beyond counting", function(
+        "%x: tensor<?x4611686018427387904xf32>", "  return %x : tensor<?x4611686018427387904xf32>",
+        "tensor<?x4611686018427387904xf32>"), LIB, ["graph.mlir:", "at most 2^30"]),
+    ("f64", function("%x: tensor<?x8xf64>", "  return %x : tensor<?x8xf64>", "tensor<?x8xf64>"), LIB,
+     ["graph.mlir:", "f32, bf16, f16"]),
     ("op of another dialect", function(
         f"%x: {X}", f"  %y = math.exp %x : {X}\n  return %y : {X}", X), LIB, ["graph.mlir:2:"]),
     ("weight of a model in a library", graph(

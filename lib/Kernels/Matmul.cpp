@@ -49,9 +49,10 @@ int64_t moec::kernels::matmulScratchBytes(const Target &target,
 namespace {
 /// What a tile of a pair of panels fetches from memory, in lines from the
 /// pair's first: block b of several takes its part of the next pair; a single
-/// block its own panels, some lines ahead.
+/// block its own panels, some lines ahead, and from step `wrap` on those of the
+/// next pair.
 struct Fetch {
-  Value first, second, part, shift;
+  Value first, second, part, shift, wrap;
 };
 
 struct MatmulEmitter {
@@ -246,7 +247,10 @@ Fetch MatmulEmitter::planFetch(Value blocks) {
   return {e.select(isAlone, e.index(kPrefetchLines), e.index(2 * weight.lines)),
           e.select(isAlone, e.index(weight.lines), e.index(1)),
           e.select(isAlone, e.index(0), part),
-          e.select(isAlone, e.index(1), log2)};
+          e.select(isAlone, e.index(1), log2),
+          e.select(isAlone,
+                   e.index(std::max<int64_t>(0, weight.lines - kPrefetchLines)),
+                   e.index(2 * weight.lines))};
 }
 
 void MatmulEmitter::packRows(Value base, Value count, int64_t most,
@@ -262,7 +266,7 @@ Value MatmulEmitter::groupPanels(Value rows) {
   int64_t most = e.target.maxTileRows();
   for (int64_t r = most; r >= 1; --r) {
     int64_t wide = widePanels(e.target, r);
-    if (wide != 2 && (r == most || widePanels(e.target, r + 1) != wide))
+    if (wide != widePanels(e.target, std::min(r + 1, most)))
       panels = e.select(e.lessEqual(rows, e.index(r)), e.index(wide), panels);
   }
   return panels;
@@ -327,7 +331,8 @@ void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPanel,
       Value other = e.add(ahead, fetch.second);
       func::CallOp::create(e.b, e.loc, dispatch,
                            ValueRange{rows, packed, offset, bLines, line, lines,
-                                      tile, ahead, other, fetch.shift});
+                                      tile, ahead, other, fetch.shift,
+                                      fetch.wrap});
       writeTile(e.add(base, start), rows, panel, panels);
     });
   };

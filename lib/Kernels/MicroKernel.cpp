@@ -21,7 +21,7 @@ TileFamily TileFamily::of(Type element, const Target &target) {
 
 int64_t moec::kernels::widePanels(const Target &target, int64_t rows) {
   if (target.lanes == 16)
-    return rows <= 2 ? 8 : rows <= 5 ? 4 : 2;
+    return rows >= 3 && rows <= 5 ? 4 : 2;
   return rows == 1 ? 4 : 2;
 }
 
@@ -40,7 +40,7 @@ struct TileBuilder {
   const TileFamily &family;
   int64_t rows, panels;
   Value a, aOffset, bLines, line, lines;
-  Value ahead[2], shift;
+  Value ahead[2], shift, wrap;
 
   int64_t vectorsPerPanel() const { return 16 / e.lanes; }
   int64_t vectors() const { return panels * vectorsPerPanel(); }
@@ -112,12 +112,17 @@ void TileBuilder::prefetch(Value k) {
   };
   if (panels <= 2) {
     Value step = arith::ShRUIOp::create(e.b, e.loc, e.mul(k, 2), shift);
+    step = e.select(e.less(step, wrap), step, e.add(step, lines));
     for (int64_t panel = 0; panel < panels; ++panel)
       fetch(e.add(ahead[panel], step));
     return;
   }
+  // Behind the end of a panel comes the same panel of the next group.
+  Value far = e.add(k, kPrefetchLines);
+  far = e.select(e.less(far, lines), far,
+                 e.add(far, e.mul(lines, panels - 1)));
   for (int64_t panel = 0; panel < panels; ++panel)
-    fetch(e.add(panelLine(panel, k), kPrefetchLines));
+    fetch(panelLine(panel, far));
 }
 
 SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
@@ -169,7 +174,7 @@ static std::string familyName(const TileFamily &family) {
   return name + (family.recipe == Recipe::DotPairs ? "_dot" : "_widen");
 }
 
-/// Types of (A, aOffset, B, line, lines, C, ahead, ahead', shift, cOffset).
+/// Types of (A, aOffset, B, line, lines, C, ahead, ahead', shift, wrap, cOffset).
 static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
   int64_t width = family.element.getIntOrFloatBitWidth() == 16 ? 32 : 16;
   Type index = b.getIndexType();
@@ -180,6 +185,7 @@ static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
           index,
           index,
           MemRefType::get({dynamic}, b.getF32Type()),
+          index,
           index,
           index,
           index,
@@ -200,7 +206,7 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   auto args = function.getArguments();
   TileBuilder tile{e,       family,  rows,    panels,  args[0],
                    args[1], args[2], args[3], args[4], {args[6], args[7]},
-                   args[8]};
+                   args[8], args[9]};
   Value cOffset = args.back();
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
   SmallVector<Value> acc =

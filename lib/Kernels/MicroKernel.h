@@ -13,7 +13,7 @@
 namespace moec::kernels {
 
 /// 64-byte lines ahead of use that a tile fetches of its own panels.
-inline constexpr int64_t kPrefetchLines = 24;
+inline constexpr int64_t kPrefetchLines = 64;
 
 /// A family of register tiles that share an accumulation recipe.
 struct TileFamily {

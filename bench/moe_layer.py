@@ -70,6 +70,18 @@ def fill_random(address, size, weight, scale, generator):
         view[start:start + part] = data[:part]
 
 
+def activation_type(args):
+    """What moec gives models with these weights on this machine: bf16 where products take pairs of it."""
+    if args.activation:
+        return args.activation
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "probe.mlir"
+        source.write_text(graph(16, 16, 2, 1, "bf16", "f32"))
+        said = subprocess.run([args.moec, source, "--emit=obj", "-o", source.with_suffix(".o"),
+                               f"--target={args.target}"], check=True, capture_output=True, text=True).stderr
+    return "bf16" if args.type == "bf16" and "recipe bf16-dot-pairs" in said else "f32"
+
+
 class Layer:
     def __init__(self, args, folder):
         hidden, width, experts, k = SHAPES[args.shape]
@@ -186,7 +198,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="olmoe", help="olmoe, qwen3, mixtral, tiny, or hidden,width,experts,k")
     parser.add_argument("--type", choices=("bf16", "f32"), default="bf16")
-    parser.add_argument("--activation", choices=("bf16", "f32"), default="f32")
+    parser.add_argument("--activation", choices=("bf16", "f32"),
+                        help="type of the layer's input; default: what moec gives a model with these weights here")
     parser.add_argument("-T", default="1,512")
     parser.add_argument("-t", default="1,2")
     parser.add_argument("--rounds", type=int, default=9)
@@ -198,12 +211,13 @@ def main():
     if args.shape not in SHAPES:
         SHAPES[args.shape] = tuple(map(int, args.shape.split(",")))
     os.environ.setdefault("OMP_PROC_BIND", "close")
+    args.activation = activation_type(args)
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         folder = pathlib.Path(folder)
         lib = load_ceilings(folder)
         layer = Layer(args, folder)
         print(f"{args.shape}: hidden {layer.shape[0]}, width {layer.shape[1]}, {layer.shape[2]} experts, "
-              f"top-{layer.shape[3]}, {args.type}")
+              f"top-{layer.shape[3]}, {args.type}, input {args.activation}")
         args.one_thread_peak = max(lib.ceiling_fma(1, 0.2), lib.ceiling_dot_pairs(1, 0.05))
         for threads in map(int, args.t.split(",")):
             for tokens in map(int, args.T.split(",")):

@@ -38,6 +38,16 @@ static bool hasFastDotPairs(llvm::StringRef cpu) {
   return cpu == "znver4" || cpu == "znver5";
 }
 
+/// How weights stream from memory best: Zen's own prefetchers follow two
+/// streams, and fetching in software costs a tenth (86 against 75 % of the read
+/// bandwidth at T=1, OLMoE's layer); Intel's server cores want it (93 %).
+static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
+  if (!cpu.starts_with("znver"))
+    return;
+  target.streamPanels = 2;
+  target.prefetchLines = 0;
+}
+
 static llvm::Expected<MachineDescription>
 fromFeatures(MachineDescription machine, const llvm::StringMap<bool> &has,
              bool emulateISA) {
@@ -58,6 +68,7 @@ fromFeatures(MachineDescription machine, const llvm::StringMap<bool> &has,
     if (target.recipe == kernels::Recipe::DotPairs && !emulateISA)
       machine.required.push_back("avx512bf16");
   }
+  chooseStreams(machine.cpu, target);
   target.emulate = emulateISA;
   return machine;
 }

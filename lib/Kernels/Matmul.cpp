@@ -244,12 +244,13 @@ Fetch MatmulEmitter::planFetch(Value blocks) {
   Value log2 = e.sub(e.index(63), leading);
   Value part =
       arith::ShRUIOp::create(e.b, e.loc, e.index(2 * weight.lines), log2);
-  return {e.select(isAlone, e.index(kPrefetchLines), e.index(2 * weight.lines)),
+  int64_t ahead = e.target.prefetchLines;
+  return {e.select(isAlone, e.index(ahead), e.index(2 * weight.lines)),
           e.select(isAlone, e.index(weight.lines), e.index(1)),
           e.select(isAlone, e.index(0), part),
           e.select(isAlone, e.index(1), log2),
           e.select(isAlone,
-                   e.index(std::max<int64_t>(0, weight.lines - kPrefetchLines)),
+                   e.index(std::max<int64_t>(0, weight.lines - ahead)),
                    e.index(2 * weight.lines))};
 }
 

@@ -21,7 +21,7 @@ TileFamily TileFamily::of(Type element, const Target &target) {
 
 int64_t moec::kernels::widePanels(const Target &target, int64_t rows) {
   if (target.lanes == 16)
-    return rows >= 3 && rows <= 5 ? 4 : 2;
+    return rows <= 2 ? target.streamPanels : rows <= 5 ? 4 : 2;
   return rows == 1 ? 4 : 2;
 }
 
@@ -117,8 +117,10 @@ void TileBuilder::prefetch(Value k) {
       fetch(e.add(ahead[panel], step));
     return;
   }
+  if (!e.target.prefetchLines)
+    return;
   // Behind the end of a panel comes the same panel of the next group.
-  Value far = e.add(k, kPrefetchLines);
+  Value far = e.add(k, e.target.prefetchLines);
   far = e.select(e.less(far, lines), far,
                  e.add(far, e.mul(lines, panels - 1)));
   for (int64_t panel = 0; panel < panels; ++panel)

@@ -12,9 +12,6 @@
 
 namespace moec::kernels {
 
-/// 64-byte lines ahead of use that a tile fetches of its own panels.
-inline constexpr int64_t kPrefetchLines = 64;
-
 /// A family of register tiles that share an accumulation recipe.
 struct TileFamily {
   mlir::Type element; // of the weight in memory
@@ -30,7 +27,7 @@ struct TileFamily {
 /// Panels that a tile of `rows` rows takes at once, where there are enough.
 int64_t widePanels(const Target &target, int64_t rows);
 
-/// The function `(rows, A, aOffset, B, line, lines, C, ahead, ahead', shift)`
+/// The function `(rows, A, aOffset, B, line, lines, C, ahead, ahead', shift, wrap)`
 /// that computes `rows` rows (1..MR) times widePanels(rows) panels (`wide`) or
 /// two panels, and stores the tile as C[panel][row][16]. Made on first use,
 /// with the tiles that it calls.

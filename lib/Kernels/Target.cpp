@@ -24,6 +24,10 @@ Target Target::of(ModuleOp module) {
     target.registers = registers.getInt();
   if (auto budget = attr.getAs<IntegerAttr>("row_budget"))
     target.rowBudget = budget.getInt();
+  if (auto panels = attr.getAs<IntegerAttr>("stream_panels"))
+    target.streamPanels = panels.getInt();
+  if (auto lines = attr.getAs<IntegerAttr>("prefetch_lines"))
+    target.prefetchLines = lines.getInt();
   target.recipe =
       attr.contains("dot_pairs") ? Recipe::DotPairs : Recipe::WidenFMA;
   target.emulate = attr.contains("emulate");
@@ -37,6 +41,8 @@ void Target::setOn(ModuleOp module) const {
   attrs.append("lanes", builder.getI64IntegerAttr(lanes));
   attrs.append("registers", builder.getI64IntegerAttr(registers));
   attrs.append("row_budget", builder.getI64IntegerAttr(rowBudget));
+  attrs.append("stream_panels", builder.getI64IntegerAttr(streamPanels));
+  attrs.append("prefetch_lines", builder.getI64IntegerAttr(prefetchLines));
   if (recipe == Recipe::DotPairs)
     attrs.append("dot_pairs", builder.getUnitAttr());
   if (emulate)

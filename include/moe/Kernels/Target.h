@@ -38,6 +38,13 @@ struct Target {
   /// Bytes of packed rows that should stay in the second-level cache.
   int64_t rowBudget = 512 * 1024;
 
+  /// Panels of a register tile of one or two rows: streams that a thread reads
+  /// from memory at once, while nothing else hides its latency.
+  int64_t streamPanels = 8;
+  /// How many lines ahead such a tile fetches each stream; 0 leaves that to the
+  /// machine.
+  int64_t prefetchLines = 24;
+
   /// Rows of the largest register tile.
   int64_t maxTileRows() const { return lanes == 16 ? 12 : 6; }
 

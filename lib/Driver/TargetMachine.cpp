@@ -46,6 +46,7 @@ static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
     return;
   target.streamPanels = 2;
   target.prefetchLines = 0;
+  target.blockPrefetchLines = 64;
 }
 
 static llvm::Expected<MachineDescription>

@@ -85,7 +85,7 @@ struct MatmulEmitter {
                  function_ref<void(Value start, Value rows)> body);
   void packRows(Value base, Value count, int64_t most,
                 function_ref<Value(Value)> source);
-  Fetch planFetch(Value blocks);
+  Fetch planFetch(Value count, Value blocks);
   std::pair<Value, Value> blockRows(Value count, Value block, Value blocks);
   void runSuperblock(Value base, Value count, Value firstPanel, Value lastPanel,
                      function_ref<Value(Value)> source);
@@ -237,20 +237,22 @@ std::pair<Value, Value> MatmulEmitter::blockRows(Value count, Value block,
   return {start, e.sub(end, start)};
 }
 
-Fetch MatmulEmitter::planFetch(Value blocks) {
+Fetch MatmulEmitter::planFetch(Value count, Value blocks) {
   Value isAlone = e.equal(blocks, e.index(1));
   // 2^log2(blocks) blocks cover the 2 * lines lines of a pair.
   Value leading = math::CountLeadingZerosOp::create(e.b, e.loc, blocks);
   Value log2 = e.sub(e.index(63), leading);
   Value part =
       arith::ShRUIOp::create(e.b, e.loc, e.index(2 * weight.lines), log2);
-  int64_t ahead = e.target.prefetchLines;
-  return {e.select(isAlone, e.index(ahead), e.index(2 * weight.lines)),
+  Value ahead = e.select(e.less(e.index(2), count),
+                         e.index(e.target.blockPrefetchLines),
+                         e.index(e.target.prefetchLines));
+  return {e.select(isAlone, ahead, e.index(2 * weight.lines)),
           e.select(isAlone, e.index(weight.lines), e.index(1)),
           e.select(isAlone, e.index(0), part),
           e.select(isAlone, e.index(1), log2),
           e.select(isAlone,
-                   e.index(std::max<int64_t>(0, weight.lines - ahead)),
+                   e.max(e.sub(e.index(weight.lines), ahead), e.index(0)),
                    e.index(2 * weight.lines))};
 }
 
@@ -322,7 +324,7 @@ void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPanel,
   Value lines = e.index(weight.lines);
   packRows(base, count, most, source);
   Value blocks = e.ceilDiv(count, e.index(most));
-  Fetch fetch = planFetch(blocks);
+  Fetch fetch = planFetch(count, blocks);
   auto runGroup = [&](func::FuncOp dispatch, Value panel, Value panels) {
     e.loop(e.index(0), blocks, 1, [&](Value block) {
       auto [start, rows] = blockRows(count, block, blocks);

@@ -28,6 +28,8 @@ Target Target::of(ModuleOp module) {
     target.streamPanels = panels.getInt();
   if (auto lines = attr.getAs<IntegerAttr>("prefetch_lines"))
     target.prefetchLines = lines.getInt();
+  if (auto lines = attr.getAs<IntegerAttr>("block_prefetch_lines"))
+    target.blockPrefetchLines = lines.getInt();
   target.recipe =
       attr.contains("dot_pairs") ? Recipe::DotPairs : Recipe::WidenFMA;
   target.emulate = attr.contains("emulate");
@@ -43,6 +45,8 @@ void Target::setOn(ModuleOp module) const {
   attrs.append("row_budget", builder.getI64IntegerAttr(rowBudget));
   attrs.append("stream_panels", builder.getI64IntegerAttr(streamPanels));
   attrs.append("prefetch_lines", builder.getI64IntegerAttr(prefetchLines));
+  attrs.append("block_prefetch_lines",
+               builder.getI64IntegerAttr(blockPrefetchLines));
   if (recipe == Recipe::DotPairs)
     attrs.append("dot_pairs", builder.getUnitAttr());
   if (emulate)

@@ -44,6 +44,9 @@ struct Target {
   /// How many lines ahead such a tile fetches each stream; 0 leaves that to the
   /// machine.
   int64_t prefetchLines = 24;
+  /// The same for a single block of more rows, which computes between two
+  /// lines.
+  int64_t blockPrefetchLines = 24;
 
   /// Rows of the largest register tile.
   int64_t maxTileRows() const { return lanes == 16 ? 12 : 6; }

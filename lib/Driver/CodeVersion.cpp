@@ -81,16 +81,16 @@ moec::emitVersionTable(llvm::ArrayRef<CodeVersion> versions) {
     llvm::Constant *name =
         llvm::ConstantDataArray::getString(context, version.machine.cpu);
     entries.push_back(llvm::ConstantStruct::get(
-        entry, {constant(name, /*isPublic=*/false, "name"),
-                llvm::Function::Create(
-                    function, llvm::GlobalValue::ExternalLinkage, step,
-                    module)}));
+        entry,
+        {constant(name, /*isPublic=*/false, "name"),
+         llvm::Function::Create(function, llvm::GlobalValue::ExternalLinkage,
+                                step, module)}));
   }
   auto *table = llvm::ArrayType::get(entry, entries.size());
   constant(llvm::ConstantArray::get(table, entries), /*isPublic=*/true,
            "moe_code_versions");
-  constant(llvm::ConstantInt::get(llvm::Type::getInt64Ty(context),
-                                  entries.size()),
-           /*isPublic=*/true, "moe_code_version_count");
+  constant(
+      llvm::ConstantInt::get(llvm::Type::getInt64Ty(context), entries.size()),
+      /*isPublic=*/true, "moe_code_version_count");
   return emitMachineCode(module, **target, llvm::CodeGenFileType::ObjectFile);
 }

@@ -21,8 +21,8 @@ struct Libomp {
   void (*setThreads)(void *, int32_t, int32_t);
   void (*fork)(void *, int32_t, Microtask, ...);
   void (*barrier)(void *, int32_t);
-  void (*shareLoop)(void *, int32_t, int32_t, int32_t *, uint64_t *,
-                    uint64_t *, int64_t *, int64_t, int64_t);
+  void (*shareLoop)(void *, int32_t, int32_t, int32_t *, uint64_t *, uint64_t *,
+                    int64_t *, int64_t, int64_t);
   void (*endLoop)(void *, int32_t);
   bool found = false;
 
@@ -80,11 +80,10 @@ void __kmpc_barrier(void *location, int32_t thread) {
   omp.found ? omp.barrier(location, thread) : barrier();
 }
 
-void __kmpc_for_static_init_8u(void *location, int32_t thread,
-                               int32_t schedule, int32_t *isLast,
-                               uint64_t *lower, uint64_t *upper,
-                               int64_t *stride, int64_t increment,
-                               int64_t chunk) {
+void __kmpc_for_static_init_8u(void *location, int32_t thread, int32_t schedule,
+                               int32_t *isLast, uint64_t *lower,
+                               uint64_t *upper, int64_t *stride,
+                               int64_t increment, int64_t chunk) {
   const Libomp &omp = libomp();
   if (omp.found)
     return omp.shareLoop(location, thread, schedule, isLast, lower, upper,

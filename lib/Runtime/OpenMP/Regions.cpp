@@ -55,8 +55,10 @@ void shareLoop(int32_t *isLast, uint64_t *lower, uint64_t *upper,
 }
 
 void refuse(const char *what) {
-  std::fprintf(stderr, "error: generated code uses %s, which this program's "
-                       "threads do not offer\n", what);
+  std::fprintf(stderr,
+               "error: generated code uses %s, which this program's "
+               "threads do not offer\n",
+               what);
   std::abort();
 }
 

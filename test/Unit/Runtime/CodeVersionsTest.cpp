@@ -53,16 +53,18 @@ TEST(CodeVersions, OfEqualsTheLast) {
 
 TEST(CodeVersions, TheOneAskedFor) {
   EXPECT_EQ(choose({}, "small"), "small");
-  EXPECT_EQ(choose({"c"}, "large").find("this CPU lacks c, which the code for "
-                                        "large needs"),
+  EXPECT_EQ(choose({"c"}, "large")
+                .find("this CPU lacks c, which the code for "
+                      "large needs"),
             0u);
   EXPECT_EQ(choose({}, "huge"),
             "--isa huge: this executable has code for middle, large, small");
 }
 
 TEST(CodeVersions, NoneFits) {
-  EXPECT_EQ(choose({"a", "b"}).find("this CPU lacks a, which the code for "
-                                    "small, the nearest version, needs"),
+  EXPECT_EQ(choose({"a", "b"})
+                .find("this CPU lacks a, which the code for "
+                      "small, the nearest version, needs"),
             0u);
 }
 

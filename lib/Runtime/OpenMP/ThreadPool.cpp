@@ -9,12 +9,16 @@
 #include <algorithm>
 #include <chrono>
 #include <pthread.h>
+#include <sched.h>
 
 using namespace moe::openmp;
 
 /// As KMP_BLOCKTIME for libomp: long enough for a barrier between kernels, too
 /// short to take a core from anybody else.
 static constexpr std::chrono::microseconds kSpinTime{50};
+
+/// How long a wait does nothing for others.
+static constexpr std::chrono::microseconds kYieldTime{5};
 
 static constexpr uint32_t kThreadBits = 12;
 static constexpr uint32_t kThreadMask = (1u << kThreadBits) - 1;
@@ -38,12 +42,18 @@ ThreadPool::Place ThreadPool::place() { return currentPlace; }
 
 void ThreadPool::waitWhile(const std::atomic<uint32_t> &word, uint32_t old) {
   using Clock = std::chrono::steady_clock;
-  for (Clock::time_point end = Clock::now() + kSpinTime; Clock::now() < end;)
+  Clock::time_point begin = Clock::now(), now = begin;
+  while (now < begin + kSpinTime) {
     for (int i = 0; i < 32; ++i) {
       if (word.load(std::memory_order_acquire) != old)
         return;
       relax();
     }
+    now = Clock::now();
+    // The thread waited for may need this core.
+    if (now > begin + kYieldTime)
+      sched_yield();
+  }
   while (word.load(std::memory_order_acquire) == old)
     word.wait(old, std::memory_order_acquire);
 }

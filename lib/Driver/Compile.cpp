@@ -6,6 +6,7 @@
 
 #include "moe/Driver/Compile.h"
 
+#include "CodeVersion.h"
 #include "Diagnostics.h"
 #include "LayerFunctions.h"
 #include "LayerHeader.h"
@@ -59,19 +60,22 @@ public:
 private:
   llvm::Error prepare();
   llvm::Error import();
-  llvm::Error importModel();
+  llvm::Error readModel();
   llvm::Error importGraph();
+  void buildFor(const MachineDescription &chosen);
   llvm::Error lower(Phase phase);
   llvm::Error lowerLayers();
+  llvm::Error lowerToLLVM();
+  llvm::Error compileVersions();
   llvm::Error estimate();
   llvm::Error emitAll();
   llvm::Error emitListings(llvm::Module &translated,
                            llvm::TargetMachine &target);
   llvm::Error emitMachineCode();
-  llvm::Error linkObject(
-      StringRef output,
-      llvm::function_ref<llvm::Error(const LinkKit &, StringRef, StringRef)>
-          link);
+  llvm::Error link(StringRef output, ArrayRef<StringRef> objects,
+                   llvm::function_ref<llvm::Error(
+                       const LinkKit &, ArrayRef<std::string>, StringRef)>
+                       linker);
   llvm::Error emitExecutable();
   llvm::Error emitLibrary();
   llvm::Error writeWeights(OutputFile &executable);
@@ -83,11 +87,17 @@ private:
     return llvm::is_contained(options.emits, emit);
   }
   bool hasLayers();
-  StringRef objectBytes() const { return {object.data(), object.size()}; }
+  /// The object of the last version; the only one of a library.
+  StringRef objectBytes() const { return bytesOf(versions.back().object); }
+  static StringRef bytesOf(const SmallVector<char, 0> &object) {
+    return {object.data(), object.size()};
+  }
   void stage(StringRef name);
 
   const CompileOptions &options;
   MLIRContext context;
+  std::vector<MachineDescription> machines;
+  /// The one whose code is being made.
   MachineDescription machine;
   std::optional<::moe::ModelConfig> config;
   std::unique_ptr<::moe::WeightSource> weights;
@@ -101,8 +111,7 @@ private:
   LayerSignatures layers;
   OutputNames names;
   std::vector<std::pair<std::unique_ptr<OutputFile>, bool>> outputs;
-  std::vector<WeightPlacement> placements;
-  SmallVector<char, 0> object;
+  std::vector<CodeVersion> versions;
   std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
 };
 } // namespace
@@ -124,7 +133,7 @@ static ::moe::ElementType activationType(::moe::ElementType weights,
   return rounds ? weights : ::moe::ElementType::F32;
 }
 
-llvm::Error Compilation::importModel() {
+llvm::Error Compilation::readModel() {
   directory = options.input;
   if (!llvm::sys::fs::is_directory(directory))
     directory = llvm::sys::path::parent_path(directory).str();
@@ -148,10 +157,19 @@ llvm::Error Compilation::importModel() {
       return mapped.takeError();
     weights = std::move(*mapped);
   }
-  activation = activationType(config->weightType, machine.kernels);
-  model = ::moe::buildModel(context, *config, activation);
-  module = *model;
   return llvm::Error::success();
+}
+
+/// Makes `module` for one of the machines, from the start.
+void Compilation::buildFor(const MachineDescription &chosen) {
+  machine = chosen;
+  if (config) {
+    activation = activationType(config->weightType, machine.kernels);
+    model = ::moe::buildModel(context, *config, activation);
+    module = *model;
+  }
+  machine.kernels.setOn(module);
+  reached = Phase::Import;
 }
 
 llvm::Error Compilation::importGraph() {
@@ -165,9 +183,9 @@ llvm::Error Compilation::importGraph() {
 
 llvm::Error Compilation::import() {
   bool isGraph = StringRef(options.input).ends_with(".mlir");
-  if (llvm::Error error = isGraph ? importGraph() : importModel())
+  if (llvm::Error error = isGraph ? importGraph() : readModel())
     return error;
-  machine.kernels.setOn(module);
+  buildFor(machines.front());
   return llvm::Error::success();
 }
 
@@ -252,6 +270,7 @@ llvm::Error Compilation::emitListings(llvm::Module &translated,
 }
 
 llvm::Error Compilation::emitMachineCode() {
+  std::vector<WeightPlacement> placements = takePlacements(module);
   auto target = createTargetMachine(machine);
   if (!target)
     return target.takeError();
@@ -263,10 +282,13 @@ llvm::Error Compilation::emitMachineCode() {
   if (emits(Emit::LLVM) || emits(Emit::Assembly))
     if (llvm::Error error = emitListings(**translated, **target))
       return error;
+  if (machines.size() > 1)
+    makeNamesDistinct(**translated, machine);
   auto code = emitObjectInParallel(**translated, machine);
   if (!code)
     return code.takeError();
-  object = std::move(*code);
+  versions.push_back({machine, activation, StepSizes::of(module),
+                      std::move(placements), std::move(*code)});
   stage("machine code");
   return checkUndefinedSymbols(objectBytes());
 }
@@ -288,10 +310,8 @@ llvm::Error Compilation::writeWeights(OutputFile &executable) {
   // Directories are often called "model"; what the user chose says more.
   std::string chosen = names.of(Emit::Executable);
   StringRef name = llvm::sys::path::filename(chosen);
-  PayloadInputs inputs{module,  placements,      *config,
-                       activation, *weights,     machine,
-                       name.str(), options.chunk, options.threads,
-                       payloadFiles()};
+  PayloadInputs inputs{versions,      *config,         *weights,      name.str(),
+                       options.chunk, options.threads, payloadFiles()};
   uint64_t bytes = payloadBytes(inputs);
   bool embedded = options.weightsPlace == WeightsPlace::Embedded;
   std::string output = names.of(Emit::Executable);
@@ -317,27 +337,45 @@ llvm::Error Compilation::writeWeights(OutputFile &executable) {
   return error;
 }
 
-/// Links the object into an output, by `link(kit, object file, output file)`.
-llvm::Error Compilation::linkObject(
-    StringRef output,
-    llvm::function_ref<llvm::Error(const LinkKit &, StringRef, StringRef)>
-        link) {
+/// Links objects into an output, by `linker(kit, object files, output file)`.
+llvm::Error Compilation::link(
+    StringRef output, ArrayRef<StringRef> objects,
+    llvm::function_ref<llvm::Error(const LinkKit &, ArrayRef<std::string>,
+                                   StringRef)>
+        linker) {
   llvm::Expected<LinkKit> kit = LinkKit::find(options.argv0);
   if (!kit)
     return kit.takeError();
-  // Not `output.o`, which --emit=obj may be writing.
-  OutputFile objectFile((output + ".link.o").str());
-  if (llvm::Error error = objectFile.write(objectBytes()))
-    return error;
+  std::vector<std::unique_ptr<OutputFile>> files;
+  std::vector<std::string> names;
+  for (auto [i, object] : llvm::enumerate(objects)) {
+    // Not `output.o`, which --emit=obj may be writing.
+    std::string name = llvm::formatv("{0}.link{1}.o", output, i);
+    files.push_back(std::make_unique<OutputFile>(name));
+    if (llvm::Error error = files.back()->write(object))
+      return error;
+    names.push_back(files.back()->name());
+  }
   OutputFile &file = addOutput(output, /*executable=*/true);
-  llvm::Error error = link(*kit, objectFile.name(), file.name());
+  llvm::Error error = linker(*kit, names, file.name());
   stage("link");
   return error;
 }
 
 llvm::Error Compilation::emitExecutable() {
-  if (llvm::Error error =
-          linkObject(names.of(Emit::Executable), linkExecutable))
+  if (llvm::Error error = checkOneLayout(versions))
+    return error;
+  auto table = emitVersionTable(versions);
+  if (!table)
+    return table.takeError();
+  SmallVector<StringRef> objects = {bytesOf(*table)};
+  for (const CodeVersion &version : versions)
+    objects.push_back(bytesOf(version.object));
+  auto linker = [&](const LinkKit &kit, ArrayRef<std::string> files,
+                    StringRef output) {
+    return linkExecutable(kit, files, output, options.linkage);
+  };
+  if (llvm::Error error = link(names.of(Emit::Executable), objects, linker))
     return error;
   llvm::Error error = writeWeights(*outputs.back().first);
   stage("weights");
@@ -346,16 +384,20 @@ llvm::Error Compilation::emitExecutable() {
 
 llvm::Error Compilation::emitLibrary() {
   std::string output = names.of(Emit::Library);
-  return linkObject(output, [&](const LinkKit &kit, StringRef object,
-                                StringRef file) {
-    return linkLibrary(kit, object, file, llvm::sys::path::filename(output));
-  });
+  return link(output, {objectBytes()},
+              [&](const LinkKit &kit, ArrayRef<std::string> objects,
+                  StringRef file) {
+                return linkLibrary(kit, objects.front(), file,
+                                   llvm::sys::path::filename(output));
+              });
 }
 
 /// What a user should know before waiting: the machine, and how much it will
 /// be. An executable that the disk has no room for is not begun.
 llvm::Error Compilation::estimate() {
-  std::string line = machine.describe();
+  std::string line;
+  for (const MachineDescription &each : machines)
+    line += (line.empty() ? "" : "; ") + each.describe();
   bool embedded = options.weightsPlace == WeightsPlace::Embedded;
   if (!config || !emits(Emit::Executable)) {
     llvm::errs() << "moec: " << line << "\n";
@@ -386,15 +428,45 @@ llvm::Error Compilation::prepare() {
   if (!chosen)
     return chosen.takeError();
   names = std::move(*chosen);
-  auto described = describeMachine(options.target, options.emulateISA);
+  auto described = describeMachines(options.target, options.emulateISA);
   if (!described)
     return described.takeError();
-  machine = std::move(*described);
+  machines = std::move(*described);
   DialectRegistry registry;
   registerDialects(registry);
   context.appendDialectRegistry(registry);
   context.loadAllAvailableDialects();
   stage("start");
+  return llvm::Error::success();
+}
+
+/// From the model or graph to phase `llvm`, for `machine`.
+llvm::Error Compilation::lowerToLLVM() {
+  if (options.remarks)
+    remarkOnMachine(machine, options.target);
+  if (hasLayers())
+    return lowerLayers();
+  if (llvm::Error error = lower(Phase::Fused))
+    return error;
+  if (options.remarks)
+    remarkOnFusion(module);
+  return lower(Phase::LLVM);
+}
+
+/// An object for each machine; the first one's module is in phase `llvm`.
+llvm::Error Compilation::compileVersions() {
+  for (const MachineDescription &next : machines) {
+    if (!versions.empty()) {
+      buildFor(next);
+      if (llvm::Error error = lowerToLLVM())
+        return error;
+      stage("phases");
+    }
+    if (llvm::Error error = emitMachineCode())
+      return error;
+    if (options.remarks)
+      remarkOnCode(module, machine, objectBytes());
+  }
   return llvm::Error::success();
 }
 
@@ -406,10 +478,8 @@ llvm::Error Compilation::emitAll() {
       return error;
   if (options.emits == std::vector{Emit::Header})
     return llvm::Error::success();
-  if (llvm::Error error = emitMachineCode())
+  if (llvm::Error error = compileVersions())
     return error;
-  if (options.remarks)
-    remarkOnCode(module, machine, objectBytes());
   if (emits(Emit::Object))
     if (llvm::Error error =
             addOutput(names.of(Emit::Object), /*executable=*/false)
@@ -440,21 +510,9 @@ llvm::Error Compilation::run() {
   }
   if (llvm::Error error = estimate())
     return error;
-  if (options.remarks)
-    remarkOnMachine(machine, options.target);
-  if (hasLayers()) {
-    if (llvm::Error error = lowerLayers())
-      return error;
-  } else {
-    if (llvm::Error error = lower(Phase::Fused))
-      return error;
-    if (options.remarks)
-      remarkOnFusion(module);
-    if (llvm::Error error = lower(Phase::LLVM))
-      return error;
-  }
+  if (llvm::Error error = lowerToLLVM())
+    return error;
   stage("phases");
-  placements = takePlacements(module);
   if (llvm::Error error = emitAll())
     return error;
   return keepOutputs();

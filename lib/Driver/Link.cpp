@@ -13,6 +13,8 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <array>
+
 LLD_HAS_DRIVER(elf)
 
 #if __has_feature(address_sanitizer)
@@ -53,27 +55,59 @@ static llvm::Error runLinker(std::vector<std::string> arguments) {
   return makeError("linking failed: " + first);
 }
 
-llvm::Error moec::linkExecutable(const LinkKit &kit, llvm::StringRef object,
-                                 llvm::StringRef output) {
-  auto in = [&](const char *name) { return kit.directory + "/" + name; };
-  std::vector<std::string> arguments = {
-      "ld.lld", "-o", output.str(), "-pie", "--gc-sections", "--build-id=none",
-      "--eh-frame-hdr", "-z", "relro", "-z", "now", "-dynamic-linker",
-      "/lib64/ld-linux-x86-64.so.2", in("Scrt1.o"), in("crti.o"),
-      in("crtbeginS.o"), object.str()};
-  // The kit of a sanitizer build.
+/// The sanitizers' own runtime, in the kit of a sanitizer build only.
+static std::vector<std::string> sanitizerArchives(const LinkKit &kit) {
+  std::vector<std::string> paths;
   for (const char *name :
        {"libclang_rt.asan_static-x86_64.a", "libclang_rt.asan-x86_64.a",
         "libclang_rt.asan_cxx-x86_64.a"})
-    if (llvm::sys::fs::exists(in(name)))
-      arguments.insert(arguments.end(), {"--export-dynamic", "--whole-archive",
-                                         in(name), "--no-whole-archive"});
-  for (const char *name :
-       {"libMoERuntimeMain.a", "libMoERuntime.a", "libpcre2-8.a",
-        "libutf8proc.a", "libstdc++.a", "libm.so.6", "libgcc.a", "libgcc_eh.a",
-        "libomp.so", "libc.so.6", "libc_nonshared.a", "ld-linux-x86-64.so.2",
-        "libgcc.a", "crtendS.o", "crtn.o"})
-    arguments.push_back(in(name));
+    if (std::string path = kit.directory + "/" + name;
+        llvm::sys::fs::exists(path))
+      paths.push_back(path);
+  return paths;
+}
+
+llvm::Error moec::linkExecutable(const LinkKit &kit,
+                                 llvm::ArrayRef<std::string> objects,
+                                 llvm::StringRef output, Linkage linkage) {
+  bool isStatic = linkage == Linkage::Static;
+  std::vector<std::string> sanitizer = sanitizerArchives(kit);
+  if (isStatic && !sanitizer.empty())
+    return makeError("--static: the sanitizers need a dynamic libc; expected a "
+                     "moec that is built without them");
+  std::vector<std::string> arguments = {
+      "ld.lld", "-o", output.str(), "-pie", "--gc-sections", "--build-id=none",
+      "--eh-frame-hdr", "-z", "relro", "-z", "now"};
+  auto add = [&](llvm::ArrayRef<const char *> names) {
+    for (const char *name : names)
+      arguments.push_back(kit.directory + "/" + name);
+  };
+  if (isStatic) {
+    llvm::append_range(arguments, std::array{"-static", "--no-dynamic-linker",
+                                             "-z", "text"});
+    add({"rcrt1.o"});
+  } else {
+    llvm::append_range(arguments, std::array{"-dynamic-linker",
+                                             "/lib64/ld-linux-x86-64.so.2"});
+    add({"Scrt1.o"});
+  }
+  add({"crti.o", "crtbeginS.o"});
+  llvm::append_range(arguments, objects);
+  for (const std::string &archive : sanitizer)
+    arguments.insert(arguments.end(), {"--export-dynamic", "--whole-archive",
+                                       archive, "--no-whole-archive"});
+  add({"libMoERuntimeMain.a", "libMoERuntime.a", "libpcre2-8.a",
+       "libutf8proc.a"});
+  // The forwarders define the entry points first, where there are any.
+  if (!isStatic)
+    add({"libMoEOpenMPForwarders.a"});
+  add({"libMoEOpenMP.a", "libstdc++.a"});
+  if (isStatic)
+    add({"libm.a", "libgcc.a", "libgcc_eh.a", "libc.a"});
+  else
+    add({"libm.so.6", "libgcc.a", "libgcc_eh.a", "libc.so.6",
+         "libc_nonshared.a", "ld-linux-x86-64.so.2", "libgcc.a"});
+  add({"crtendS.o", "crtn.o"});
   return runLinker(std::move(arguments));
 }
 

@@ -12,10 +12,20 @@ function(moe_kit_file name)
   file(REAL_PATH ${path} real)
   configure_file(${real} ${kit}/${name} COPYONLY)
 endfunction()
-foreach(name Scrt1.o crti.o crtn.o crtbeginS.o crtendS.o libgcc.a libgcc_eh.a
-        libstdc++.a libc.so.6 libm.so.6 libc_nonshared.a ld-linux-x86-64.so.2)
+foreach(name Scrt1.o rcrt1.o crti.o crtn.o crtbeginS.o crtendS.o libgcc.a
+        libgcc_eh.a libstdc++.a libc.a libc.so.6 libm.so.6 libc_nonshared.a
+        ld-linux-x86-64.so.2)
   moe_kit_file(${name})
 endforeach()
+# Debian's libm.a is a linker script that names the archive beside it.
+execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libm.a
+                OUTPUT_VARIABLE libm OUTPUT_STRIP_TRAILING_WHITESPACE)
+file(REAL_PATH ${libm} libm)
+get_filename_component(libm_directory ${libm} DIRECTORY)
+file(GLOB libm_archives ${libm_directory}/libm-*.a)
+list(APPEND libm_archives ${libm})
+list(GET libm_archives 0 libm)
+configure_file(${libm} ${kit}/libm.a COPYONLY)
 # A sanitized runtime needs the sanitizers' own, which Link.cpp links if present.
 if(MOE_SANITIZE)
   foreach(name asan_static asan asan_cxx)
@@ -27,11 +37,15 @@ file(REAL_PATH ${MOE_OMP_LIBRARY} omp_real)
 configure_file(${omp_real} ${kit}/libomp.so COPYONLY)
 configure_file(${MOE_PCRE2_ARCHIVE} ${kit}/libpcre2-8.a COPYONLY)
 configure_file(${MOE_UTF8PROC_ARCHIVE} ${kit}/libutf8proc.a COPYONLY)
+set(kit_archives)
+set(kit_built)
+foreach(target MoERuntime MoERuntimeMain MoEOpenMP MoEOpenMPForwarders)
+  list(APPEND kit_archives ${kit}/lib${target}.a)
+  list(APPEND kit_built $<TARGET_FILE:${target}>)
+endforeach()
 add_custom_command(
-  OUTPUT ${kit}/libMoERuntime.a ${kit}/libMoERuntimeMain.a
-  COMMAND ${CMAKE_COMMAND} -E copy $<TARGET_FILE:MoERuntime>
-          $<TARGET_FILE:MoERuntimeMain> ${kit}
-  DEPENDS MoERuntime MoERuntimeMain
+  OUTPUT ${kit_archives}
+  COMMAND ${CMAKE_COMMAND} -E copy ${kit_built} ${kit}
+  DEPENDS MoERuntime MoERuntimeMain MoEOpenMP MoEOpenMPForwarders
   COMMENT "Link kit: runtime")
-add_custom_target(MoELinkKit ALL DEPENDS ${kit}/libMoERuntime.a
-                                         ${kit}/libMoERuntimeMain.a)
+add_custom_target(MoELinkKit ALL DEPENDS ${kit_archives})

@@ -11,7 +11,6 @@
 #include "Diagnostics.h"
 #include "Progress.h"
 
-#include "dialects/MoE/Transforms/BufferContext.h"
 #include "moe/Runtime/Payload.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -35,11 +34,6 @@ struct Section {
 
 static std::string hex(uint64_t value) {
   return llvm::formatv("{0:x-16}", value).str();
-}
-
-static int64_t layoutNumber(ModuleOp module, StringRef dict, StringRef name) {
-  auto attr = module->getAttrOfType<DictionaryAttr>(dict);
-  return attr.getAs<IntegerAttr>(name).getInt();
 }
 
 static std::string typeName(::moe::ElementType type) {
@@ -72,7 +66,6 @@ static ordered_json modelCard(const PayloadInputs &inputs) {
   card["parameters_total"] = count.total;
   card["parameters_active"] = count.active;
   card["weight_type"] = typeName(config.weightType);
-  card["activation_type"] = typeName(inputs.activation);
   card["kv_type"] = typeName(config.weightType);
   card["sliding_window"] = window;
   card["source_hash"] = hex(0);
@@ -81,18 +74,14 @@ static ordered_json modelCard(const PayloadInputs &inputs) {
   return card;
 }
 
-static ordered_json stepDescription(const PayloadInputs &inputs) {
-  ModuleOp module = inputs.module;
-  auto arena = [&](StringRef name) {
-    return layoutNumber(module, mlir::moe::kArenaAttr, name);
-  };
+static ordered_json stepDescription(const PayloadInputs &inputs,
+                                    const StepSizes &sizes) {
   ordered_json step;
   step["chunk"] = inputs.chunk;
-  step["arena_bytes_per_token"] = arena("per_token");
-  step["arena_bytes_fixed"] = arena("fixed");
-  step["arena_bytes_per_thread"] = arena("per_thread");
-  step["kv_bytes_per_position"] = layoutNumber(
-      module, mlir::moe::kLayoutAttr, "state_bytes_per_position");
+  step["arena_bytes_per_token"] = sizes.arenaPerToken;
+  step["arena_bytes_fixed"] = sizes.arenaFixed;
+  step["arena_bytes_per_thread"] = sizes.arenaPerThread;
+  step["kv_bytes_per_position"] = sizes.statePerPosition;
   step["kv_block"] = 64;
   ordered_json records = ordered_json::array();
   for (auto [i, layer] : llvm::enumerate(inputs.config.layers))
@@ -108,11 +97,14 @@ static std::string renderHeader(const PayloadInputs &inputs,
   header["format"] = ::moe::runtime::kPayloadFormat;
   header["model"] = modelCard(inputs);
   header["model"]["source_hash"] = hex(sections.front().hash);
-  header["target"] = {{"triple", inputs.machine.triple},
-                      {"cpu", inputs.machine.cpu},
-                      {"features", inputs.machine.required},
-                      {"recipe", inputs.machine.kernels.recipeName()}};
-  header["step"] = stepDescription(inputs);
+  for (const CodeVersion &version : inputs.versions)
+    header["targets"].push_back(
+        {{"triple", version.machine.triple},
+         {"cpu", version.machine.cpu},
+         {"features", version.machine.required},
+         {"recipe", version.machine.kernels.recipeName()},
+         {"activation_type", typeName(version.activation)},
+         {"step", stepDescription(inputs, version.sizes)}});
   for (const Section &section : sections)
     header["sections"][section.name] = {{"offset", section.offset},
                                         {"bytes", section.bytes},
@@ -123,8 +115,7 @@ static std::string renderHeader(const PayloadInputs &inputs,
 static std::vector<Section> placeSections(const PayloadInputs &inputs) {
   std::vector<Section> sections(1);
   sections[0].name = ::moe::runtime::kWeightsSection;
-  sections[0].bytes =
-      layoutNumber(inputs.module, mlir::moe::kLayoutAttr, "weight_bytes");
+  sections[0].bytes = inputs.versions.front().sizes.weights;
   for (const PayloadFile &file : inputs.files) {
     const Section &last = sections.back();
     Section section;
@@ -188,8 +179,9 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
     progress.report(written);
     return output.writeAt(bytes, at);
   };
-  if (llvm::Error error = packWeights(inputs.placements, inputs.weights,
-                                      inputs.config, inputs.threads, sink))
+  if (llvm::Error error = packWeights(inputs.versions.front().placements,
+                                      inputs.weights, inputs.config,
+                                      inputs.threads, sink))
     return error;
   std::vector<char> padding(sections[0].bytes - written, 0);
   if (llvm::Error error = sink(padding))

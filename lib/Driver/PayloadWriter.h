@@ -7,11 +7,8 @@
 #ifndef MOE_LIB_DRIVER_PAYLOADWRITER_H
 #define MOE_LIB_DRIVER_PAYLOADWRITER_H
 
-#include "moe/Driver/Pack.h"
-#include "moe/Driver/TargetMachine.h"
+#include "CodeVersion.h"
 #include "moe/Import/WeightMap.h"
-
-#include "mlir/IR/BuiltinOps.h"
 
 namespace moec {
 
@@ -22,12 +19,10 @@ struct PayloadFile {
 
 /// Everything that a payload is made of.
 struct PayloadInputs {
-  mlir::ModuleOp module; // in a phase after `buffers`
-  llvm::ArrayRef<WeightPlacement> placements;
+  /// One or more, with one layout of the weights.
+  llvm::ArrayRef<CodeVersion> versions;
   const moe::ModelConfig &config;
-  moe::ElementType activation;
   const moe::WeightSource &weights;
-  const MachineDescription &machine;
   std::string modelName;
   int64_t chunk;
   unsigned threads;

@@ -56,18 +56,19 @@ fromFeatures(MachineDescription machine, const llvm::StringMap<bool> &has,
   if (!feature("avx2") || !feature("fma") || !feature("f16c"))
     return makeError("target '" + machine.cpu +
                      "': AVX2, FMA and F16C are required (x86-64-v3 or newer)");
-  machine.required = {"avx2", "fma", "f16c", "bmi2"};
+  for (llvm::StringRef name : {
+#define MOE_CHECKED_FEATURE(NAME) NAME,
+#include "moe/Runtime/CheckedFeatures.def"
+       })
+    if (feature(name))
+      machine.required.push_back(name.str());
   kernels::Target &target = machine.kernels;
   if (feature("avx512f") && feature("avx512bw") && feature("avx512vl") &&
       feature("avx512dq")) {
     target.lanes = 16;
     target.registers = 32;
-    for (const char *name : {"avx512f", "avx512bw", "avx512vl", "avx512dq"})
-      machine.required.push_back(name);
     if (emulateISA || (feature("avx512bf16") && hasFastDotPairs(machine.cpu)))
       target.recipe = kernels::Recipe::DotPairs;
-    if (target.recipe == kernels::Recipe::DotPairs && !emulateISA)
-      machine.required.push_back("avx512bf16");
   }
   chooseStreams(machine.cpu, target);
   target.emulate = emulateISA;
@@ -112,6 +113,28 @@ moec::describeMachine(llvm::StringRef name, bool emulateISA) {
        chosen->getEnabledProcessorFeatures())
     has[feature.Key] = true;
   return fromFeatures(std::move(machine), has, emulateISA);
+}
+
+llvm::Expected<std::vector<MachineDescription>>
+moec::describeMachines(llvm::StringRef names, bool emulateISA) {
+  std::vector<MachineDescription> machines;
+  llvm::SmallVector<llvm::StringRef> list;
+  names.split(list, ',');
+  for (llvm::StringRef name : list) {
+    if (name.empty() && list.size() > 1)
+      return makeError("--target: expected names with a comma between, got '" +
+                       names + "'");
+    auto machine = describeMachine(name, emulateISA);
+    if (!machine)
+      return machine.takeError();
+    // "native" may be the name of a machine beside it.
+    for (const MachineDescription &other : machines)
+      if (other.cpu == machine->cpu)
+        return makeError("--target: " + machine->cpu +
+                         " twice in '" + names + "'; expected it once");
+    machines.push_back(std::move(*machine));
+  }
+  return machines;
 }
 
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>>

@@ -7,16 +7,15 @@
 #ifndef MOE_LIB_RUNTIME_CPUFEATURES_H
 #define MOE_LIB_RUNTIME_CPUFEATURES_H
 
-#include "moe/Runtime/Result.h"
-
 #include <string>
 #include <vector>
 
 namespace moe::runtime {
 
-/// An error that names the features which generated code needs and this CPU
-/// lacks. Names are LLVM's: "avx512bw".
-Result<void> checkCpu(const std::vector<std::string> &needed);
+/// Those of the features that this CPU lacks. Names are LLVM's: "avx512bw".
+/// One that CheckedFeatures.def does not list is taken to be there.
+std::vector<std::string>
+missingFeatures(const std::vector<std::string> &needed);
 
 } // namespace moe::runtime
 

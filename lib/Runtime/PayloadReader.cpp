@@ -27,6 +27,7 @@ using nlohmann::json;
 // within 64 bits.
 static constexpr int64_t kMaxCount = int64_t(1) << 24;
 static constexpr int64_t kMaxBytes = int64_t(1) << 46;
+static constexpr size_t kMaxVersions = 64;
 static constexpr int64_t kMaxParameters = int64_t(1) << 60;
 
 uint64_t contentHash(Bytes bytes) {
@@ -97,7 +98,6 @@ static ModelInfo readModel(JsonFields &fields) {
   model.parametersActive =
       fields.integer("parameters_active", 0, kMaxParameters);
   model.weightType = fields.text("weight_type");
-  model.activationType = fields.text("activation_type");
   model.kvType = fields.text("kv_type");
   model.sourceHash = fields.text("source_hash");
   model.quantisation = fields.text("quantisation");
@@ -110,6 +110,7 @@ static TargetInfo readTarget(JsonFields &fields) {
   target.triple = fields.text("triple");
   target.cpu = fields.text("cpu");
   target.recipe = fields.text("recipe");
+  target.activationType = fields.text("activation_type");
   target.features = fields.texts("features");
   return target;
 }
@@ -140,6 +141,30 @@ static StepInfo readStep(JsonFields &fields, int64_t layers) {
       fields.reject("records", "expected ascending layers");
   }
   return step;
+}
+
+/// The code's versions, each with its own sizes. Names differ: --isa takes one.
+static Result<std::vector<CodeVersion>> readVersions(const json &targets,
+                                                     int64_t layers) {
+  if (targets.empty() || targets.size() > kMaxVersions)
+    return fail("targets: expected 1 to ", kMaxVersions, " entries");
+  std::vector<CodeVersion> versions;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    std::string path = "targets[" + std::to_string(i) + "]";
+    JsonFields targetFields(targets[i], path);
+    TargetInfo target = readTarget(targetFields);
+    JsonFields stepFields(targetFields.object("step"), path + ".step");
+    if (targetFields.error())
+      return std::unexpected(*targetFields.error());
+    StepInfo step = readStep(stepFields, layers);
+    if (stepFields.error())
+      return std::unexpected(*stepFields.error());
+    for (const CodeVersion &other : versions)
+      if (other.target.cpu == target.cpu)
+        return fail(path, ".cpu: '", target.cpu, "' is there already");
+    versions.push_back({std::move(target), std::move(step)});
+  }
+  return versions;
 }
 
 static bool parseHash(const std::string &text, uint64_t &hash) {
@@ -173,19 +198,20 @@ static Result<Payload> readHeader(const json &header, Bytes data) {
   JsonFields fields(header, "");
   fields.integer("format", kPayloadFormat, kPayloadFormat);
   JsonFields modelFields(fields.object("model"), "model");
-  JsonFields targetFields(fields.object("target"), "target");
-  JsonFields stepFields(fields.object("step"), "step");
+  const json &targets = fields.array("targets");
   const json &sections = fields.object("sections");
   if (fields.error())
     return std::unexpected(*fields.error());
 
   Payload payload;
   payload.model = readModel(modelFields);
-  payload.target = readTarget(targetFields);
-  payload.step = readStep(stepFields, payload.model.layers);
-  for (JsonFields *part : {&modelFields, &targetFields, &stepFields})
-    if (part->error())
-      return std::unexpected(*part->error());
+  if (modelFields.error())
+    return std::unexpected(*modelFields.error());
+  Result<std::vector<CodeVersion>> versions =
+      readVersions(targets, payload.model.layers);
+  if (!versions)
+    return passOn(versions);
+  payload.versions = std::move(*versions);
 
   for (const auto &[name, entry] : sections.items()) {
     Result<PayloadSection> section = readSection(entry, name, data);

@@ -6,8 +6,6 @@
 
 #include "moe/Runtime/Session.h"
 
-#include "CpuFeatures.h"
-
 #include "moe/Runtime/Payload.h"
 
 #include <algorithm>
@@ -37,12 +35,10 @@ Result<int64_t> chooseContext(const ModelInfo &model, int64_t asked) {
 
 Result<Session> Session::create(const Payload &payload, StepFunction step,
                                 const SessionOptions &options) {
-  if (Result<void> fits = checkCpu(payload.target.features); !fits)
-    return passOn(fits);
   Result<int64_t> context = chooseContext(payload.model, options.context);
   if (!context)
     return passOn(context);
-  int64_t maxChunk = payload.step.chunk;
+  int64_t maxChunk = payload.step().chunk;
   if (options.chunk < 0 || options.chunk > maxChunk)
     return fail("--chunk ", options.chunk,
                 ": this executable was compiled for 1 to ", maxChunk,
@@ -56,9 +52,9 @@ Result<Session> Session::create(const Payload &payload, StepFunction step,
   session.chunkLength =
       std::min(options.chunk ? options.chunk : maxChunk, *context);
 
-  Result<int64_t> kvSize = kvBytes(payload.step, *context);
+  Result<int64_t> kvSize = kvBytes(payload.step(), *context);
   Result<int64_t> arenaSize =
-      arenaBytes(payload.step, session.chunkLength, options.threads);
+      arenaBytes(payload.step(), session.chunkLength, options.threads);
   if (!kvSize)
     return passOn(kvSize);
   if (!arenaSize)
@@ -111,7 +107,7 @@ void Session::call(std::span<const int32_t> tokens, Phase phase,
   const MoeMemRef1 ids = describe(routeIds.data(), slots);
   const MoeMemRef1 gates = describe(routeWeights.data(), slots);
   step(&weights, &cache, &scratch, &input, &output, &ids, &gates, nextPosition,
-       roundUp(contextLength, payload->step.kvBlock), roundUp(chunkLength, 16),
+       roundUp(contextLength, payload->step().kvBlock), roundUp(chunkLength, 16),
        rows, threads);
   nextPosition += int64_t(tokens.size());
   if (trace)

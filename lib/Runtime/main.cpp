@@ -7,5 +7,6 @@
 #include "moe/Runtime/CommandLine.h"
 
 int main(int argc, char **argv) {
-  return moe::runtime::runCommandLine(argc, argv, &_mlir_ciface_moe_step);
+  return moe::runtime::runCommandLine(
+      argc, argv, {moe_code_versions, size_t(moe_code_version_count)});
 }

@@ -32,11 +32,14 @@ void tryPayload(Bytes bytes) {
           bytes.data() + bytes.size());
   }
   (void)verifySections(*payload);
-  const StepInfo &step = payload->step;
-  if (Result<int64_t> size = kvBytes(step, payload->model.maxContext))
-    check(*size >= 0);
-  if (Result<int64_t> size = arenaBytes(step, step.chunk, 1024))
-    check(*size >= 0);
+  check(payload->chosen < payload->versions.size());
+  for (const CodeVersion &version : payload->versions) {
+    const StepInfo &step = version.step;
+    if (Result<int64_t> size = kvBytes(step, payload->model.maxContext))
+      check(*size >= 0);
+    if (Result<int64_t> size = arenaBytes(step, step.chunk, 1024))
+      check(*size >= 0);
+  }
 }
 
 std::vector<std::byte> withPrefix(Bytes header) {

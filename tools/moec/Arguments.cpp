@@ -91,6 +91,8 @@ static llvm::Error readTarget(StringRef text, CompileOptions &options) {
 static llvm::Error readFlag(StringRef name, CompileOptions &options) {
   if (name == "--emulate-isa")
     options.emulateISA = true;
+  else if (name == "--static")
+    options.linkage = Linkage::Static;
   else if (name == "--remarks")
     options.remarks = true;
   else if (name == "--time")
@@ -122,8 +124,13 @@ static constexpr Option kOptions[] = {
     {"Output", "--compile-to", "PHASE",
      "print the IR after import, moe, fused, buffers, tiled, vector or llvm",
      readPhase},
+    {"Output", "--static", "",
+     "an executable that needs no shared library, libomp and libc included",
+     readFlag},
     {"Code", "--target", "CPU",
-     "native (default), x86-64-v3, x86-64-v4 or a CPU that LLVM knows",
+     "native (default), x86-64-v3, x86-64-v4 or a CPU that LLVM knows; "
+     "several with\n                         commas: one executable chooses when "
+     "it starts",
      readTarget},
     {"Code", "--emulate-isa", "",
      "generic code in place of special instructions, same numerics", readFlag},
@@ -254,6 +261,14 @@ moec::parseCommandLine(llvm::ArrayRef<const char *> arguments) {
   if (options.emits.size() > 1 && llvm::is_contained(options.emits, Emit::MLIR))
     return makeError("--emit: mlir and --compile-to stand alone; expected no "
                      "other kind beside them");
+  if (StringRef(options.target).contains(',') &&
+      options.emits != std::vector{Emit::Executable})
+    return makeError("--target: several machines need --emit=exe and no other "
+                     "kind beside it; expected one machine, got '" +
+                     options.target + "'");
+  if (options.linkage == Linkage::Static &&
+      !llvm::is_contained(options.emits, Emit::Executable))
+    return makeError("--static: expected --emit=exe");
   if (options.weightsPlace == WeightsPlace::External &&
       !llvm::is_contained(options.emits, Emit::Executable))
     return makeError("--weights=external: expected --emit=exe");

@@ -33,11 +33,14 @@ struct CompileOptions {
   std::vector<Emit> emits;
   /// With Emit::MLIR: the phase to stop after.
   Phase compileTo = Phase::LLVM;
+  /// Names with commas; empty is this host.
   std::string target;
   bool emulateISA = false;
   /// Generated weights instead of the checkpoint's.
   std::optional<uint64_t> randomSeed;
   WeightsPlace weightsPlace = WeightsPlace::Embedded;
+  /// Of an executable.
+  Linkage linkage = Linkage::Dynamic;
   /// Most tokens of one call of the step.
   int64_t chunk = 512;
   unsigned threads = 2;

@@ -15,7 +15,7 @@
 namespace moec {
 
 /// The files that linking needs, made by the build: C start-up objects, static
-/// libstdc++ and libgcc, stubs of libc and libm, the runtime.
+/// libstdc++, libgcc, libc and libm, stubs of the shared ones, the runtime.
 struct LinkKit {
   std::string directory;
 
@@ -23,9 +23,14 @@ struct LinkKit {
   static llvm::Expected<LinkKit> find(const char *argv0);
 };
 
-/// Links `object` with the runtime into an executable at `output`, in process.
-llvm::Error linkExecutable(const LinkKit &kit, llvm::StringRef object,
-                           llvm::StringRef output);
+/// What an executable needs of the system that runs it: libc and libm, and
+/// libomp where it is installed; or nothing.
+enum class Linkage { Dynamic, Static };
+
+/// Links objects with the runtime into an executable at `output`, in process.
+llvm::Error linkExecutable(const LinkKit &kit,
+                           llvm::ArrayRef<std::string> objects,
+                           llvm::StringRef output, Linkage linkage);
 
 /// Links `object` into a shared library at `output`, which programs will look
 /// for as `name`.

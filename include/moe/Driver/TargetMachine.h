@@ -12,6 +12,7 @@
 #include "llvm/Support/Error.h"
 #include "llvm/Target/TargetMachine.h"
 #include <memory>
+#include <vector>
 
 namespace moec {
 
@@ -32,6 +33,10 @@ struct MachineDescription {
 /// the name of a CPU that LLVM knows.
 llvm::Expected<MachineDescription> describeMachine(llvm::StringRef name,
                                                    bool emulateISA);
+
+/// The machines of --target: one name, or several with commas.
+llvm::Expected<std::vector<MachineDescription>>
+describeMachines(llvm::StringRef names, bool emulateISA);
 
 /// LLVM's back end for a machine.
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>>

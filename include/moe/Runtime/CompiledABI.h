@@ -24,18 +24,30 @@ typedef struct MoeMemRef1 {
 } MoeMemRef1;
 
 /// One forward step of the model: T tokens of one sequence.
-void _mlir_ciface_moe_step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
-                           const MoeMemRef1 *arena, const MoeMemRef1 *tokens,
-                           const MoeMemRef1 *logits,
-                           const MoeMemRef1 *routeIds,
-                           const MoeMemRef1 *routeWeights, int64_t position,
-                           int64_t context, int64_t capacity, int64_t rows,
-                           int64_t threads);
+typedef void (*MoeStepFunction)(
+    const MoeMemRef1 *weights, const MoeMemRef1 *kv, const MoeMemRef1 *arena,
+    const MoeMemRef1 *tokens, const MoeMemRef1 *logits,
+    const MoeMemRef1 *routeIds, const MoeMemRef1 *routeWeights,
+    int64_t position, int64_t context, int64_t capacity, int64_t rows,
+    int64_t threads);
+
+/// The model's code for one target.
+typedef struct MoeCodeVersion {
+  /// The target's name, as in the payload's header: "x86-64-v4".
+  const char *target;
+  MoeStepFunction step;
+} MoeCodeVersion;
+
+/// The function table of an executable: its versions, in the order of the
+/// payload's `targets`.
+extern const MoeCodeVersion moe_code_versions[];
+extern const int64_t moe_code_version_count;
 
 #ifdef __cplusplus
 } // extern "C"
 
 static_assert(sizeof(MoeMemRef1) == 40, "must match MLIR's descriptor");
+static_assert(sizeof(MoeCodeVersion) == 16, "must match the emitted table");
 #endif
 
 #endif // MOE_RUNTIME_COMPILEDABI_H

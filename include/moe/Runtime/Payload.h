@@ -22,7 +22,7 @@ inline constexpr char kPayloadMagic[8] = {'M', 'O', 'E', 'P',
                                           'A', 'Y', 'L', '1'};
 
 /// Value of the header's "format" field.
-inline constexpr int64_t kPayloadFormat = 1;
+inline constexpr int64_t kPayloadFormat = 2;
 
 /// File offset of the payload, its data and each of its sections, in bytes.
 inline constexpr uint64_t kPayloadAlignment = 4096;

@@ -29,13 +29,13 @@ struct ModelInfo {
   int64_t experts = 0, topK = 0, heads = 0, kvHeads = 0, headDim = 0;
   int64_t maxContext = 0, slidingWindow = 0;
   int64_t parametersTotal = 0, parametersActive = 0;
-  std::string weightType, activationType, kvType, sourceHash, quantisation;
+  std::string weightType, kvType, sourceHash, quantisation;
   /// What the routing contract does not cover, in words.
   std::vector<std::string> exempt;
 };
 
 struct TargetInfo {
-  std::string triple, cpu, recipe;
+  std::string triple, cpu, recipe, activationType;
   std::vector<std::string> features;
 };
 
@@ -55,6 +55,12 @@ struct StepInfo {
   std::vector<RoutingRecord> records;
 };
 
+/// The model's code for one target.
+struct CodeVersion {
+  TargetInfo target;
+  StepInfo step;
+};
+
 struct PayloadSection {
   Bytes bytes;
   uint64_t hash = 0;
@@ -63,14 +69,18 @@ struct PayloadSection {
 /// Points into the bytes it was parsed from.
 struct Payload {
   ModelInfo model;
-  TargetInfo target;
-  StepInfo step;
+  /// At least one.
+  std::vector<CodeVersion> versions;
+  /// The version that runs: an index, below the number of versions.
+  size_t chosen = 0;
   std::map<std::string, PayloadSection, std::less<>> sections;
   uint64_t headerHash = 0;
 
   /// The bytes of a section, as text; empty when the model has none.
   std::string_view text(std::string_view section) const;
   bool has(std::string_view section) const;
+  const TargetInfo &target() const { return versions[chosen].target; }
+  const StepInfo &step() const { return versions[chosen].step; }
 };
 
 /// Checks prefix, header hash, every field and the bounds of every section.

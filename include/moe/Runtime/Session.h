@@ -19,7 +19,7 @@
 namespace moe::runtime {
 
 /// The generated code's entry point; tests pass a substitute.
-using StepFunction = decltype(&_mlir_ciface_moe_step);
+using StepFunction = MoeStepFunction;
 
 /// Zero-filled anonymous memory, page aligned, committed when touched.
 class AnonymousMemory {

@@ -142,7 +142,7 @@ static nlohmann::ordered_json jsonEntry(const Payload &payload,
   entry["model_size"] =
       payload.sections.find(kWeightsSection)->second.bytes.size();
   entry["model_n_params"] = payload.model.parametersTotal;
-  entry["cpu_target"] = payload.target.cpu;
+  entry["cpu_target"] = payload.target().cpu;
   entry["n_threads"] = result.test.threads;
   entry["n_prompt"] = result.test.prompt;
   entry["n_gen"] = result.test.generate;

@@ -6,6 +6,7 @@
 
 #include "moe/Runtime/CommandLine.h"
 
+#include "../CodeVersions.h"
 #include "../HostThreads.h"
 #include "../WeightsPopulation.h"
 #include "Commands.h"
@@ -44,6 +45,10 @@ public:
         ->type_name("FILE");
     command.add_flag("--verify", options.verify,
                      "compare all sections with their hashes first");
+    command.add_option("--isa", options.isa,
+                       "run this version of the code; default: the most "
+                       "demanding one that this CPU can run; info lists them")
+        ->type_name("NAME");
   }
 
   void prompt() {
@@ -281,7 +286,7 @@ static std::optional<int> parse(CommandTable &table,
 
 static Result<int> execute(const Command &command,
                            const CommandOptions &options, const char *argv0,
-                           StepFunction step) {
+                           std::span<const MoeCodeVersion> versions) {
   Result<PayloadFile> model = options.weights.empty()
                                   ? openOwnPayload(argv0)
                                   : openPayloadFile(options.weights);
@@ -294,15 +299,28 @@ static Result<int> execute(const Command &command,
       std::cerr << "all " << model->payload.sections.size()
                 << " sections match their hashes" << std::endl;
   }
-  if (!command.evaluates)
-    return command.function({options, *model, step});
-  const Payload &payload = model->payload;
+  Payload &payload = model->payload;
+  Result<size_t> chosen = chooseVersion(payload.versions, options.isa);
+  if (!command.evaluates) {
+    // The card is there for every CPU, and tokens need no generated code.
+    if (!chosen && !options.isa.empty())
+      return passOn(chosen);
+    payload.chosen = chosen.value_or(0);
+    return command.function({options, *model, nullptr});
+  }
+  if (Result<void> fits = checkTable(payload.versions, versions); !fits)
+    return passOn(fits);
+  if (!chosen)
+    return passOn(chosen);
+  payload.chosen = *chosen;
+  StepFunction step = versions[*chosen].step;
   WeightsPopulation population(
       payload.sections.find(kWeightsSection)->second.bytes, options.noPerf);
   return command.function({options, *model, step, &population});
 }
 
-int runCommandLine(int argc, char **argv, StepFunction step) {
+int runCommandLine(int argc, char **argv,
+                   std::span<const MoeCodeVersion> versions) {
   limitBarrierSpinning();
   installSignalHandlers();
   CommandOptions options;
@@ -315,7 +333,7 @@ int runCommandLine(int argc, char **argv, StepFunction step) {
   if (options.session.threads == 0)
     options.session.threads = defaultThreads();
   Result<int> status = execute(table.command(name), options,
-                               argc > 0 ? argv[0] : nullptr, step);
+                               argc > 0 ? argv[0] : nullptr, versions);
   return status ? *status : report(status.error(), kErrorStatus);
 }
 

@@ -24,6 +24,8 @@ struct CommandOptions {
   // All commands.
   std::string weights;
   bool verify = false;
+  /// Name of the code version; empty: the best.
+  std::string isa;
 
   // Commands that evaluate the model.
   SessionOptions session{.context = 0, .chunk = 0, .threads = 0};
@@ -58,8 +60,8 @@ struct CommandOptions {
 struct CommandContext {
   const CommandOptions &options;
   const PayloadFile &model;
+  /// Null for commands that do not evaluate the model, as `population`.
   StepFunction step;
-  /// Null for commands that do not evaluate the model.
   WeightsPopulation *population = nullptr;
 
   const Payload &payload() const { return model.payload; }

@@ -77,9 +77,9 @@ Result<Session> openSession(const CommandContext &context,
     return session;
   session->interruptWhen(interrupted);
   if (!options.traceRouting.empty()) {
-    if (context.payload().step.records.empty())
+    if (context.payload().step().records.empty())
       return fail("--trace-routing: this executable records no routing");
-    trace = std::make_unique<RoutingTrace>(context.payload().step.records);
+    trace = std::make_unique<RoutingTrace>(context.payload().step().records);
     session->recordTo(trace.get());
   }
   return session;

@@ -4,6 +4,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../CpuFeatures.h"
 #include "Commands.h"
 #include "Output.h"
 #include "moe/Runtime/Payload.h"
@@ -26,12 +27,21 @@ static Result<Memory> measure(const CommandContext &context) {
       chooseContext(payload.model, context.options.session.context);
   if (!positions)
     return passOn(positions);
-  Result<int64_t> kv = kvBytes(payload.step, *positions);
+  Result<int64_t> kv = kvBytes(payload.step(), *positions);
   if (!kv)
     return passOn(kv);
   const PayloadSection &weights =
       payload.sections.find(kWeightsSection)->second;
   return Memory{int64_t(weights.bytes.size()), *positions, *kv};
+}
+
+static json describe(const TargetInfo &target) {
+  return {{"triple", target.triple},
+          {"cpu", target.cpu},
+          {"features", target.features},
+          {"recipe", target.recipe},
+          {"activation_type", target.activationType},
+          {"missing", missingFeatures(target.features)}};
 }
 
 static std::string asJson(const Payload &payload, const Memory &memory) {
@@ -53,18 +63,19 @@ static std::string asJson(const Payload &payload, const Memory &memory) {
   card["max_context"] = model.maxContext;
   card["sliding_window"] = model.slidingWindow;
   card["weight_type"] = model.weightType;
-  card["activation_type"] = model.activationType;
+  card["activation_type"] = payload.target().activationType;
   card["kv_type"] = model.kvType;
   card["quantisation"] = model.quantisation;
   card["exempt"] = model.exempt;
-  card["chunk"] = payload.step.chunk;
+  card["chunk"] = payload.step().chunk;
   card["memory"] = {{"weights_bytes", memory.weights},
                     {"kv_context", memory.kvContext},
                     {"kv_bytes", memory.kv}};
-  card["target"] = {{"triple", payload.target.triple},
-                    {"cpu", payload.target.cpu},
-                    {"features", payload.target.features},
-                    {"recipe", payload.target.recipe}};
+  card["target"] = describe(payload.target());
+  for (const CodeVersion &version : payload.versions)
+    card["targets"].push_back(describe(version.target));
+  bool runs = missingFeatures(payload.target().features).empty();
+  card["runs"] = runs ? json(payload.target().cpu) : json();
   card["source_hash"] = model.sourceHash;
   card["header_hash"] = hashText(payload.headerHash);
   for (const auto &[name, section] : payload.sections)
@@ -83,7 +94,6 @@ static std::string join(const std::vector<std::string> &items,
 
 static std::string asText(const Payload &payload, const Memory &memory) {
   const ModelInfo &model = payload.model;
-  const TargetInfo &target = payload.target;
   std::string text;
   auto row = [&](std::string name, const std::string &value) {
     name.resize(std::max(name.size(), size_t(14)), ' ');
@@ -105,14 +115,21 @@ static std::string asText(const Payload &payload, const Memory &memory) {
   row("vocabulary", number(model.vocab));
   row("context", number(model.maxContext));
   row("types", "weights " + model.weightType + ", activations " +
-                   model.activationType + ", KV " + model.kvType);
+                   payload.target().activationType + ", KV " + model.kvType);
   row("quantisation", model.quantisation);
   row("memory", "weights " + sizeText(memory.weights) + ", KV " +
                     sizeText(memory.kv) + " for a context of " +
                     number(memory.kvContext));
-  row("target", target.triple + ", " + target.cpu + ", recipe " +
-                    target.recipe);
-  row("features", join(target.features, "none"));
+  for (size_t i = 0; i < payload.versions.size(); ++i) {
+    const TargetInfo &target = payload.versions[i].target;
+    std::vector<std::string> missing = missingFeatures(target.features);
+    row("target", target.triple + ", " + target.cpu + ", recipe " +
+                      target.recipe +
+                      (!missing.empty() ? ", lacking here: " + join(missing, "")
+                       : i == payload.chosen ? ", runs here"
+                                             : ""));
+    row("features", join(target.features, "none"));
+  }
   row("exempt", join(model.exempt, "nothing") + " from the routing contract");
   row("source hash", model.sourceHash);
   row("header hash", hashText(payload.headerHash));

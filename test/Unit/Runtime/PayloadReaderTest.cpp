@@ -39,17 +39,17 @@ TEST(PayloadReader, ReadsEveryField) {
   ASSERT_TRUE(payload) << payload.error().message;
   EXPECT_EQ(payload->model.name, "toy");
   EXPECT_EQ(payload->model.parametersActive, 4321);
-  EXPECT_EQ(payload->target.features, std::vector<std::string>{"avx512f"});
-  EXPECT_EQ(payload->step.chunk, 48);
-  ASSERT_EQ(payload->step.records.size(), 2u);
-  EXPECT_EQ(payload->step.records[1].layer, 3);
-  EXPECT_EQ(payload->step.records[1].topK, 3);
+  EXPECT_EQ(payload->target().features, std::vector<std::string>{"avx512f"});
+  EXPECT_EQ(payload->step().chunk, 48);
+  ASSERT_EQ(payload->step().records.size(), 2u);
+  EXPECT_EQ(payload->step().records[1].layer, 3);
+  EXPECT_EQ(payload->step().records[1].topK, 3);
   EXPECT_EQ(payload->text("weights"), "8 bytes.");
   EXPECT_EQ(payload->text("tokenizer.json"), "{}");
   EXPECT_FALSE(payload->has("tokenizer.model"));
   EXPECT_TRUE(verifySections(*payload));
-  EXPECT_EQ(kvBytes(payload->step, 65).value(), 128 * 8);
-  EXPECT_EQ(arenaBytes(payload->step, 17, 2).value(), 32 * 256 + 4096 + 128);
+  EXPECT_EQ(kvBytes(payload->step(), 65).value(), 128 * 8);
+  EXPECT_EQ(arenaBytes(payload->step(), 17, 2).value(), 32 * 256 + 4096 + 128);
 }
 
 TEST(PayloadReader, RefusesEveryCutPayload) {
@@ -90,7 +90,7 @@ struct BadField {
 
 TEST(PayloadReader, NamesTheWrongField) {
   const BadField cases[] = {
-      {"/format", "2", "format: 2 is out of range, expected 1 to 1"},
+      {"/format", "1", "format: 1 is out of range, expected 2 to 2"},
       {"/model", "[]", "model: expected an object"},
       {"/model/name", "7", "model.name: expected a string, found number"},
       {"/model/vocab", "0", "model.vocab: 0 is out of range"},
@@ -99,15 +99,18 @@ TEST(PayloadReader, NamesTheWrongField) {
       {"/model/vocab", "1e3", "model.vocab: expected an integer"},
       {"/model/moe_layers", "5", "model.moe_layers: 5 is out of range"},
       {"/model/exempt", "[1]", "model.exempt: expected strings"},
-      {"/target/features", "null", "target.features: expected an array"},
-      {"/step/chunk", "0", "step.chunk: 0 is out of range"},
-      {"/step/kv_block", "0", "step.kv_block: 0 is out of range"},
-      {"/step/kv_bytes_per_position", "1000000000000",
-       "step.kv_bytes_per_position"},
-      {"/step/records/0/layer", "4", "step.records[0].layer: 4 is out of"},
-      {"/step/records/0/top_k", "0", "step.records[0].top_k: 0 is out of"},
-      {"/step/records/1/layer", "1", "step.records: expected ascending"},
-      {"/step/records", "[1]", "step.records[0]: expected an object"},
+      {"/targets/0/features", "null", "targets[0].features: expected an array"},
+      {"/targets/0/step/chunk", "0", "targets[0].step.chunk: 0 is out of range"},
+      {"/targets/0/step/kv_block", "0", "targets[0].step.kv_block: 0 is out of range"},
+      {"/targets/0/step/kv_bytes_per_position", "1000000000000",
+       "targets[0].step.kv_bytes_per_position"},
+      {"/targets/0/step/records/0/layer", "4", "targets[0].step.records[0].layer: 4 is out of"},
+      {"/targets/0/step/records/0/top_k", "0", "targets[0].step.records[0].top_k: 0 is out of"},
+      {"/targets/0/step/records/1/layer", "1", "targets[0].step.records: expected ascending"},
+      {"/targets/0/step/records", "[1]", "targets[0].step.records[0]: expected an object"},
+      {"/targets", "[]", "targets: expected 1 to 64 entries"},
+      {"/targets", "[1]", "targets[0]: expected an object"},
+      {"/targets/0/step", "1", "targets[0].step: expected an object"},
       {"/sections", "{}", "sections.weights: missing"},
       {"/sections", R"({"weights": {}})", "sections.weights.offset: missing"},
       {"/sections", R"({"weights": {"offset": 1, "bytes": 1,
@@ -134,15 +137,39 @@ TEST(PayloadReader, NamesTheWrongField) {
 
 TEST(PayloadReader, NamesTheMissingField) {
   json header = toyHeader();
-  for (const char *part : {"model", "target", "step"})
+  const std::pair<const char *, const char *> parts[] = {
+      {"/model", "model."},
+      {"/targets/0", "targets[0]."},
+      {"/targets/0/step", "targets[0].step."}};
+  for (auto [pointer, path] : parts) {
+    json::json_pointer part(pointer);
     for (const auto &[name, value] : header[part].items()) {
       json changed = header;
       changed[part].erase(name);
       std::string error =
           errorOf(makePayload(changed, {{"weights", "8 bytes."}}));
-      EXPECT_NE(error.find(std::string(part) + "." + name), std::string::npos)
-          << error;
+      EXPECT_NE(error.find(path + name), std::string::npos) << error;
     }
+  }
+}
+
+TEST(PayloadReader, ReadsSeveralVersions) {
+  json header = toyHeader();
+  json second = header["targets"][0];
+  header["targets"].push_back(second);
+  EXPECT_NE(errorOf(makePayload(header, {{"weights", "8 bytes."}}))
+                .find("targets[1].cpu: 'x86-64-v4' is there already"),
+            std::string::npos);
+  header["targets"][1]["cpu"] = "x86-64-v3";
+  header["targets"][1]["step"]["arena_bytes_fixed"] = 64;
+  Result<Payload> payload =
+      parse(makePayload(header, {{"weights", "8 bytes."}}));
+  ASSERT_TRUE(payload) << payload.error().message;
+  ASSERT_EQ(payload->versions.size(), 2u);
+  EXPECT_EQ(payload->step().arenaBytesFixed, 4096);
+  payload->chosen = 1;
+  EXPECT_EQ(payload->target().cpu, "x86-64-v3");
+  EXPECT_EQ(payload->step().arenaBytesFixed, 64);
 }
 
 TEST(PayloadReader, RefusesWhatIsNoJsonObject) {

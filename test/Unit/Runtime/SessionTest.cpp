@@ -25,7 +25,7 @@ protected:
 
   Session make(SessionOptions options = {}) {
     Result<Session> session =
-        Session::create(payload, _mlir_ciface_moe_step, options);
+        Session::create(payload, moe_code_versions[0].step, options);
     EXPECT_TRUE(session) << session.error().message;
     return std::move(*session);
   }
@@ -93,7 +93,7 @@ TEST_F(SessionTest, RefusesTokensOutsideTheVocabulary) {
 
 TEST_F(SessionTest, RefusesContextAndChunkOutOfRange) {
   auto create = [&](SessionOptions options) {
-    return Session::create(payload, _mlir_ciface_moe_step, options);
+    return Session::create(payload, moe_code_versions[0].step, options);
   };
   EXPECT_FALSE(create({.context = 201, .chunk = 0, .threads = 1}));
   EXPECT_FALSE(create({.context = -1, .chunk = 0, .threads = 1}));

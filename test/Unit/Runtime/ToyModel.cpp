@@ -38,13 +38,12 @@ static void sleepWhenAsked() {
 
 static constexpr int64_t kTopK[] = {2, 3};
 
-extern "C" void
-_mlir_ciface_moe_step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
-                      const MoeMemRef1 *arena, const MoeMemRef1 *tokens,
-                      const MoeMemRef1 *logits, const MoeMemRef1 *routeIds,
-                      const MoeMemRef1 *routeWeights, int64_t position,
-                      int64_t context, int64_t capacity, int64_t rows,
-                      int64_t threads) {
+static void step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
+                 const MoeMemRef1 *arena, const MoeMemRef1 *tokens,
+                 const MoeMemRef1 *logits, const MoeMemRef1 *routeIds,
+                 const MoeMemRef1 *routeWeights, int64_t position,
+                 int64_t context, int64_t capacity, int64_t rows,
+                 int64_t threads) {
   sleepWhenAsked();
   int64_t count = tokens->size;
   require(count <= capacity && capacity % 16 == 0 && rows <= count);
@@ -82,3 +81,6 @@ _mlir_ciface_moe_step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
       }
   }
 }
+
+const MoeCodeVersion moe_code_versions[] = {{"x86-64-v4", step}};
+const int64_t moe_code_version_count = 1;

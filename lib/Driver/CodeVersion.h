@@ -1,0 +1,50 @@
+//===- CodeVersion.h - A model's code for one target ------------*- C++ -*-===//
+//
+// Part of moe-mlir. An executable holds one version or several, which share
+// the weights.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_DRIVER_CODEVERSION_H
+#define MOE_LIB_DRIVER_CODEVERSION_H
+
+#include "moe/Driver/Pack.h"
+#include "moe/Driver/TargetMachine.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/IR/Module.h"
+
+namespace moec {
+
+/// What the runtime allocates for a version, in bytes.
+struct StepSizes {
+  int64_t arenaPerToken = 0, arenaFixed = 0, arenaPerThread = 0;
+  int64_t statePerPosition = 0, weights = 0;
+
+  /// Of a module in a phase after `buffers`.
+  static StepSizes of(mlir::ModuleOp module);
+};
+
+struct CodeVersion {
+  MachineDescription machine;
+  moe::ElementType activation = moe::ElementType::F32;
+  StepSizes sizes;
+  std::vector<WeightPlacement> placements;
+  llvm::SmallVector<char, 0> object;
+};
+
+/// Gives every function and variable of a translated module a name that no
+/// other version has.
+void makeNamesDistinct(llvm::Module &module, const MachineDescription &machine);
+
+/// An error where two versions would read the weights differently.
+llvm::Error checkOneLayout(llvm::ArrayRef<CodeVersion> versions);
+
+/// An object with the executable's function table, `moe_code_versions`.
+llvm::Expected<llvm::SmallVector<char, 0>>
+emitVersionTable(llvm::ArrayRef<CodeVersion> versions);
+
+} // namespace moec
+
+#endif // MOE_LIB_DRIVER_CODEVERSION_H

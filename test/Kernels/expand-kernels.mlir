@@ -18,10 +18,9 @@ module attributes {lm.target = {lanes = 8 : i64, registers = 16 : i64, row_budge
 
 // A slot without a row adds nothing: what lies in row 0 is not looked at.
 // CHECK-LABEL: func.func private @kernel_combine_0(
-// CHECK:         %[[NONE:.*]] = arith.constant 0 : index
 // CHECK:         %[[R:.*]] = arith.index_cast %{{.*}} : i32 to index
-// CHECK:         %[[ROW:.*]] = arith.maxsi %[[R]], %[[NONE]]
-// CHECK:         %[[HAS:.*]] = arith.cmpi sle, %[[NONE]], %{{.*}}
+// CHECK:         %[[ROW:.*]] = arith.maxsi %[[R]], %c0
+// CHECK:         %[[HAS:.*]] = arith.cmpi sge, %{{.*}}, %c0
 // CHECK:         %[[IS:.*]] = arith.cmpi sge, %{{.*}} : i32
 // CHECK:         %[[Y:.*]] = vector.load %{{.*}}[%[[ROW]], %{{.*}}]
 // CHECK:         %[[SUM:.*]] = math.fma %{{.*}}, %[[Y]], %[[ZERO:.*]] : vector<8xf32>

@@ -210,7 +210,8 @@ def MoE_GroupedMatmulOp : MoE_TwoFormsOp<"grouped_matmul", [AttrSizedOperandSegm
     with `in[r] = x[token(r)]` if `gather`, else x[r]; times `row_scale[r's
     token, slot]` on the input if given (Llama 4). Shapes: x [T,K] or [T*k,K],
     weight [E,N,K], result [T*k,N] (or [T*k,N/2] with `function`, which makes
-    the epilogue act(acc[:N/2]) * acc[N/2:]).
+    the epilogue act(acc[:N/2]) * acc[N/2:]). Rows behind those of the plan,
+    for choices without a row, hold what the epilogue makes of 0.
 
     ```mlir
     %h = moe.grouped_matmul gather %x, %gu by %plan epilogue <silu>

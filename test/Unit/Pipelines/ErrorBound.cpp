@@ -539,8 +539,11 @@ void ErrorBound::bound(mlir::moe::DispatchOp op) {
       }
 }
 
+/// Both sum in f64; their elementary functions differ by units.
 void ErrorBound::boundExact(Operation *op) {
-  set(op->getResult(0), zerosLike(op->getResult(0)));
+  Tensor error = zerosLike(op->getResult(0));
+  error[0] = 0x1p-46 * std::abs(value(op->getResult(0))[0]);
+  set(op->getResult(0), std::move(error));
 }
 
 void ErrorBound::bound(mlir::moe::CombineOp op) {

@@ -201,3 +201,85 @@ Value moec::kernels::emitClip(Emitter &e, Value v, double limit) {
   v = e.select(compare(e, arith::CmpFPredicate::OGT, v, most), most, v);
   return e.select(compare(e, arith::CmpFPredicate::OLT, v, least), least, v);
 }
+
+//===----------------------------------------------------------------------===//
+// f64 scalars
+//===----------------------------------------------------------------------===//
+
+static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+/// ln 2 in two parts; the first has 32 trailing zeros, so that its product
+/// with an exponent is exact (fdlibm, e_exp.c).
+static constexpr double kLn2High = 6.93147180369123816490e-01,
+                        kLn2Low = 1.90821492927058770002e-10;
+
+Value moec::kernels::emitExp64(Emitter &e, Value x) {
+  Type type = x.getType(), i64 = integerLike(e, type, 64);
+  auto number = [&](double v) { return e.constant(type, v); };
+  constexpr double kLow = -746, kHigh = 710;
+  Value isLow = compare(e, arith::CmpFPredicate::OLT, x, number(kLow));
+  Value isHigh = compare(e, arith::CmpFPredicate::OGT, x, number(kHigh));
+  Value isNaN = compare(e, arith::CmpFPredicate::UNO, x, x);
+  Value y = e.select(isLow, number(kLow), x);
+  y = e.select(isHigh, number(kHigh), y);
+  y = e.select(isNaN, number(0), y);
+  Value n = math::RoundEvenOp::create(e.b, e.loc,
+                                      e.mulf(y, number(1.44269504088896341)));
+  Value r = e.fma(n, number(-kLn2High), y);
+  r = e.fma(n, number(-kLn2Low), r);
+  // Taylor: |r| <= ln(2) / 2, and the next term is below 2^-57.
+  Value p = polynomial(e, r,
+                       {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800,
+                        1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+                        1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1});
+  // 2^n in two factors, since n reaches from -1076 to 1024.
+  Value ni = arith::FPToSIOp::create(e.b, e.loc, i64, n);
+  Value half = arith::ShRSIOp::create(e.b, e.loc, ni, e.integer(i64, 1));
+  Value rest = arith::SubIOp::create(e.b, e.loc, ni, half);
+  auto power = [&](Value k) -> Value {
+    Value biased = arith::AddIOp::create(e.b, e.loc, k, e.integer(i64, 1023));
+    Value bits = arith::ShLIOp::create(e.b, e.loc, biased, e.integer(i64, 52));
+    return arith::BitcastOp::create(e.b, e.loc, type, bits);
+  };
+  y = e.mulf(e.mulf(p, power(half)), power(rest));
+  y = e.select(isLow, number(0), y);
+  y = e.select(isHigh, number(kInfinity), y);
+  return e.select(isNaN, x, y);
+}
+
+Value moec::kernels::emitLog64(Emitter &e, Value x) {
+  Type type = x.getType(), i64 = integerLike(e, type, 64);
+  auto number = [&](double v) { return e.constant(type, v); };
+  // Denormal numbers are lifted to normal ones.
+  Value isTiny = compare(e, arith::CmpFPredicate::OLT, x,
+                         number(std::numeric_limits<double>::min()));
+  Value lifted = e.select(isTiny, e.mulf(x, number(0x1p54)), x);
+  // lifted = m * 2^k with m in [sqrt(1/2), sqrt(2)).
+  Value bits = arith::BitcastOp::create(e.b, e.loc, i64, lifted);
+  Value shifted = arith::SubIOp::create(e.b, e.loc, bits,
+                                        e.integer(i64, 0x3fe6a09e667f3bcd));
+  Value k = arith::ShRSIOp::create(e.b, e.loc, shifted, e.integer(i64, 52));
+  Value kBits = arith::ShLIOp::create(e.b, e.loc, k, e.integer(i64, 52));
+  Value m = arith::BitcastOp::create(
+      e.b, e.loc, type, arith::SubIOp::create(e.b, e.loc, bits, kBits));
+  Value kf = arith::SIToFPOp::create(e.b, e.loc, type, k);
+  kf = e.select(isTiny, e.subf(kf, number(54)), kf);
+  // log m = 2 artanh(s), s = (m - 1) / (m + 1); s^2 < 0.0295.
+  Value s = e.divf(e.subf(m, number(1)), e.addf(m, number(1)));
+  Value s2 = e.mulf(s, s);
+  Value p =
+      polynomial(e, s2,
+                 {2.0 / 23, 2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13,
+                  2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3});
+  Value y = e.fma(e.mulf(p, s2), s, e.addf(s, s));
+  y = e.fma(kf, number(kLn2High), e.fma(kf, number(kLn2Low), y));
+  y = e.select(compare(e, arith::CmpFPredicate::OEQ, x, number(0)),
+               number(-kInfinity), y);
+  // inf and NaN are their own logarithms.
+  return e.select(compare(e, arith::CmpFPredicate::ULT, x, number(kInfinity)),
+                  e.select(compare(e, arith::CmpFPredicate::UNO, x, x), x, y),
+                  x);
+}
+
+Value moec::kernels::emitPow64(Emitter &e, Value x, double p) {
+  return emitExp64(e, e.mulf(emitLog64(e, x), e.constant(x.getType(), p)));
+}

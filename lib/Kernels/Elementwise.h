@@ -27,6 +27,14 @@ mlir::Value emitClip(Emitter &e, mlir::Value x, double limit);
 /// Sine and cosine of f64 lanes, |x| below 2^30, absolute error below 2^-50.
 std::pair<mlir::Value, mlir::Value> emitSinCos(Emitter &e, mlir::Value x);
 
+/// e^x of an f64 scalar, within 2 ulp; 0 below -746, inf above 710, NaN stays
+/// NaN.
+mlir::Value emitExp64(Emitter &e, mlir::Value x);
+/// Natural logarithm of an f64 scalar >= 0, within 2 ulp or 2^-52; -inf at 0.
+mlir::Value emitLog64(Emitter &e, mlir::Value x);
+/// x^p of an f64 scalar >= 0, p > 0, with a relative error below 2^-40.
+mlir::Value emitPow64(Emitter &e, mlir::Value x, double p);
+
 } // namespace moec::kernels
 
 #endif // MOE_LIB_KERNELS_ELEMENTWISE_H

@@ -62,7 +62,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
   PackedWeight weight = PackedWeight::of(op.getWeight());
   Value out = op.getOuts().front();
   DenseShare share = shareDense(e, weight, e.dim(op.getX(), 0), slot);
-  auto combine = [&](Value acc, Value, Value column, Value mask) {
+  auto combine = [&](Value acc, Value, Value, Value column, Value mask) {
     if (op.getBias())
       acc = e.addf(acc, loadColumns(e, op.getBias(), {column}, mask));
     if (op.getClip())
@@ -83,7 +83,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::GatedLinearOp op,
   PackedWeight weight = PackedWeight::of(op.getWeight());
   Value out = op.getOuts().front();
   DenseShare share = shareDense(e, weight, e.dim(op.getX(), 0), slot);
-  auto combine = [&](Value gate, Value up, Value, Value) {
+  auto combine = [&](Value gate, Value up, Value, Value, Value) {
     return e.mulf(emitActivation(e, op.getFunction(), gate), up);
   };
   auto store = [&](Value v, Value row, Value column, Value mask) {
@@ -128,14 +128,16 @@ struct GroupedEmitter {
   mlir::moe::GroupedMatmulOp op;
   const Slot &slot;
   PackedWeight weight;
-  Value out, offsets, work, token;
+  Value out, offsets, work, token, rowOf;
 
   bool isPaired() { return op.getFunction() || op.getPaired(); }
   int64_t pairs() const { return weight.panels / 2; }
 
   Value bias(Value expert, Value column, Value mask);
+  Value scaleOf(Value row);
   Value epilogue(Value expert, Value acc, Value up, Value column, Value mask);
   void forExpert(Value expert, Value firstUnit, Value lastUnit);
+  void fillRest();
   Value entry(Value prefix, Value index) {
     return e.toIndex(
         memref::LoadOp::create(e.b, e.loc, prefix, ValueRange{index}));
@@ -145,6 +147,20 @@ struct GroupedEmitter {
 
 Value GroupedEmitter::bias(Value expert, Value column, Value mask) {
   return loadColumns(e, op.getBias(), {expert, column}, mask);
+}
+
+/// The factor of a row's input, which is one of all its products: multiplied
+/// to their sum it is rounded once, and rows of bf16 stay bf16 for the recipe
+/// of pairs. A plan names a row's token; the slot is the one that has the row.
+Value GroupedEmitter::scaleOf(Value row) {
+  int64_t k = columnsOf(op.getRowScale());
+  Value t = entry(token, row), scale = e.f32(1.0);
+  for (int64_t s = 0; s < k; ++s) {
+    Value isMine = e.equal(entry(rowOf, e.add(e.mul(t, k), s)), row);
+    scale = e.select(isMine, e.loadScalar(op.getRowScale(), {t, e.index(s)}),
+                     scale);
+  }
+  return e.broadcast(scale);
 }
 
 Value GroupedEmitter::epilogue(Value expert, Value acc, Value up, Value column,
@@ -178,7 +194,13 @@ void GroupedEmitter::forExpert(Value expert, Value firstUnit, Value lastUnit) {
     };
     Value firstPair = pairAt(firstUnit), lastPair = pairAt(lastUnit);
     e.when(e.less(firstPair, lastPair), [&] {
-      auto combine = [&](Value acc, Value up, Value column, Value mask) {
+      auto combine = [&](Value acc, Value up, Value row, Value column,
+                         Value mask) {
+        if (op.getRowScale()) {
+          Value scale = scaleOf(row);
+          acc = e.mulf(acc, scale);
+          up = up ? e.mulf(up, scale) : up;
+        }
         return epilogue(expert, acc, up, column, mask);
       };
       auto store = [&](Value v, Value row, Value column, Value mask) {
@@ -195,6 +217,24 @@ void GroupedEmitter::forExpert(Value expert, Value firstUnit, Value lastUnit) {
   });
 }
 
+/// Rows that no choice has, because it was turned away or chose a zero-compute
+/// expert, lie behind those of the plan: what the epilogue makes of 0.
+void GroupedEmitter::fillRest() {
+  Value planned = entry(offsets, e.index(weight.experts));
+  auto [first, last] =
+      e.share(e.sub(e.dim(out, 0), planned), slot.number, slot.count);
+  e.loop(first, last, 1, [&](Value row) {
+    Value value = e.splat(0.0);
+    if (!op.getEpilogue().empty())
+      value = cloneEpilogue(
+          e, op.getEpilogue(),
+          SmallVector<Value>(op.getEpilogue().getNumArguments(), value));
+    e.columns(columnsOf(out), [&](Value column, int64_t count) {
+      e.store(value, out, {e.add(planned, row), column}, count);
+    });
+  });
+}
+
 void moec::kernels::emitKernel(Emitter &e, mlir::moe::GroupedMatmulOp op,
                                const Slot &slot) {
   GroupedEmitter grouped{e,
@@ -204,7 +244,8 @@ void moec::kernels::emitKernel(Emitter &e, mlir::moe::GroupedMatmulOp op,
                          op.getOuts().front(),
                          op.getPlan()[0],
                          op.getPlan()[1],
-                         op.getPlan()[2]};
+                         op.getPlan()[2],
+                         op.getPlan()[3]};
   int64_t experts = grouped.weight.experts;
   Value units =
       e.mul(grouped.entry(grouped.work, e.index(experts)), grouped.pairs());
@@ -213,4 +254,5 @@ void moec::kernels::emitKernel(Emitter &e, mlir::moe::GroupedMatmulOp op,
          [&, first = first, last = last](Value expert) {
            grouped.forExpert(expert, first, last);
          });
+  grouped.fillRest();
 }

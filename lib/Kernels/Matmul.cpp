@@ -289,7 +289,8 @@ void MatmulEmitter::writeVector(Value row, Value rows, Value r, Value panel,
     Value acc = at(inGroup);
     Value up = writer.paired ? at(e.add(inGroup, 1)) : Value();
     auto emit = [&](Value mask) {
-      writer.store(writer.combine(acc, up, column, mask), row, column, mask);
+      writer.store(writer.combine(acc, up, row, column, mask), row, column,
+                   mask);
     };
     int64_t outPanels = writer.paired ? weight.panels / 2 : weight.panels;
     if (outPanels * 16 == writer.columns) {

@@ -45,11 +45,12 @@ struct TileWriter {
   int64_t columns;
   /// Gate and up panels alternate; one output panel for each pair.
   bool paired = false;
-  /// Combines one vector of accumulators (and its partner, when paired).
-  /// `column` is the output column of lane 0, `mask` marks valid columns or is
-  /// null if all are.
+  /// Combines one vector of accumulators (and its partner, when paired) of an
+  /// output row. `column` is the output column of lane 0, `mask` marks valid
+  /// columns or is null if all are.
   llvm::function_ref<mlir::Value(mlir::Value acc, mlir::Value up,
-                                 mlir::Value column, mlir::Value mask)>
+                                 mlir::Value row, mlir::Value column,
+                                 mlir::Value mask)>
       combine;
   /// Stores a vector to the output row `row` (counted as emitMatmul's rows).
   llvm::function_ref<void(mlir::Value vector, mlir::Value row,

@@ -16,6 +16,8 @@ namespace lm = mlir::lm;
 namespace moec::kernels {
 int64_t routerScratchBytes(mlir::moe::RouterOp op, const Target &target);
 int64_t routeScratchBytes(mlir::moe::RouteOp op, const Target &target);
+int64_t lossScratchBytes(mlir::moe::LoadBalanceLossOp op);
+int64_t lossScratchBytes(mlir::moe::ImportanceLossOp op);
 } // namespace moec::kernels
 
 static int64_t weightScratch(Value weight, const Target &target) {
@@ -37,46 +39,25 @@ int64_t moec::kernels::getScratchBytes(Operation *op, const Target &target) {
       .Case([](mlir::moe::DispatchOp dispatch) {
         return int64_t(dispatch.getExperts()) * 4;
       })
+      .Case<mlir::moe::LoadBalanceLossOp, mlir::moe::ImportanceLossOp>(
+          [](auto loss) { return lossScratchBytes(loss); })
       .Case([](lm::AttentionOp) { return int64_t(64 * 4); })
       .Default([](Operation *) { return int64_t(0); });
 }
 
-static bool hasRouterKernel(mlir::moe::RouterConfigAttr config,
-                            std::string &reason) {
-  if (config.getScore() == mlir::moe::Score::SparseMixer) {
-    reason = "score = sparse_mixer";
-    return false;
-  }
-  double p = config.getPOr(2);
-  if (config.getRenormalize() == mlir::moe::Renormalize::Lp && p != 1 &&
-      p != 2) {
-    reason = "renormalize = lp with p other than 1 or 2";
-    return false;
-  }
-  return true;
-}
-
 bool moec::kernels::hasKernel(Operation *op, std::string &reason) {
   return TypeSwitch<Operation *, bool>(op)
-      .Case<mlir::moe::RouterOp, mlir::moe::RouteOp>([&](auto router) {
-        return hasRouterKernel(router.getConfig(), reason);
-      })
-      .Case([&](mlir::moe::DispatchOp dispatch) {
-        reason = "a capacity";
-        return dispatch.getOverflow() == mlir::moe::Overflow::None;
-      })
-      .Case([&](mlir::moe::GroupedMatmulOp grouped) {
-        reason = "row_scale";
-        return !grouped.getRowScale();
-      })
-      .Case([&](mlir::moe::CombineOp combine) {
-        reason = "identity experts";
-        return !combine.getIdentity();
+      .Case([&](mlir::moe::RouteOp route) {
+        reason = "a plan, which moe-split-phases parts off";
+        return route.getOuts().size() == 2;
       })
       .Case<lm::EmbeddingOp, lm::RMSNormOp, lm::LayerNormOp, lm::AddOp,
             lm::ActivateOp, lm::GatedOp, lm::ScaledAddOp, lm::LastRowsOp,
             lm::RopeTableOp, lm::RopeOp, lm::AppendOp, lm::AttentionOp,
-            lm::LinearOp, lm::GatedLinearOp, mlir::moe::RecordOp>(
+            lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp,
+            mlir::moe::RouterOp, mlir::moe::DispatchOp, mlir::moe::CombineOp,
+            mlir::moe::RecordOp, mlir::moe::LoadBalanceLossOp,
+            mlir::moe::ZLossOp, mlir::moe::ImportanceLossOp>(
           [](auto) { return true; })
       .Default([&](Operation *) {
         reason = "no kernel builder";
@@ -91,7 +72,9 @@ void moec::kernels::emitKernelOf(Emitter &e, Operation *op, const Slot &slot) {
             lm::RopeTableOp, lm::RopeOp, lm::AppendOp, lm::AttentionOp,
             lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp,
             mlir::moe::RouterOp, mlir::moe::RouteOp, mlir::moe::DispatchOp,
-            mlir::moe::CombineOp, mlir::moe::RecordOp>(
+            mlir::moe::CombineOp, mlir::moe::RecordOp,
+            mlir::moe::LoadBalanceLossOp, mlir::moe::ZLossOp,
+            mlir::moe::ImportanceLossOp>(
           [&](auto concrete) { emitKernel(e, concrete, slot); })
       .Default([](Operation *) { llvm_unreachable("op without a kernel"); });
 }

@@ -43,8 +43,13 @@ void emitKernel(Emitter &e, mlir::moe::RouterOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::moe::RouteOp op, const Slot &slot);
 // Dispatch.cpp
 void emitKernel(Emitter &e, mlir::moe::DispatchOp op, const Slot &slot);
+// Combine.cpp
 void emitKernel(Emitter &e, mlir::moe::CombineOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::moe::RecordOp op, const Slot &slot);
+// Losses.cpp
+void emitKernel(Emitter &e, mlir::moe::LoadBalanceLossOp op, const Slot &slot);
+void emitKernel(Emitter &e, mlir::moe::ZLossOp op, const Slot &slot);
+void emitKernel(Emitter &e, mlir::moe::ImportanceLossOp op, const Slot &slot);
 
 /// Bytes of scratch an op's kernel needs a slot.
 int64_t getScratchBytes(mlir::Operation *op, const Target &target);

@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Elementwise.h"
+#include "Keys.h"
 #include "Matmul.h"
 #include "OpKernels.h"
 
@@ -36,6 +37,8 @@ struct RowRouter {
   void emitGroupMask(Value logits, Value row);
   void emitChoices(Value logits, Value logitsRow, Value row);
   void emitWeights(Value row);
+  void emitLp(Value row);
+  void emitSparseMixer(Value row);
   Value sortable(Value ordered, Value ids);
 };
 } // namespace
@@ -83,27 +86,6 @@ void RowRouter::emitScores(Value logits, Value row) {
     }
     e.store(v, scores, {c}, n);
   });
-}
-
-/// High words of the two lowest keys: NaN, and below it an expert that is not
-/// eligible because its group lost.
-static constexpr int32_t kNaNKey = -2147483647, kIneligibleKey = -2147483648;
-
-/// An i32 (scalar or vector) that orders as the f32 `key` does, -0 as +0 and
-/// NaN below -inf.
-static Value orderedBits(Emitter &e, Value key) {
-  Type i32 = e.b.getI32Type();
-  if (auto vector = dyn_cast<VectorType>(key.getType()))
-    i32 = vector.clone(i32);
-  key = e.addf(key, e.constant(key.getType(), 0.0)); // -0 becomes +0
-  Value bits = arith::BitcastOp::create(e.b, e.loc, i32, key);
-  Value sign = arith::ShRSIOp::create(e.b, e.loc, bits, e.integer(i32, 31));
-  Value flip =
-      arith::AndIOp::create(e.b, e.loc, sign, e.integer(i32, 0x7fffffff));
-  Value ordered = arith::XOrIOp::create(e.b, e.loc, bits, flip);
-  Value isNaN =
-      arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::UNO, key, key);
-  return e.select(isNaN, e.integer(i32, kNaNKey), ordered);
 }
 
 /// Key in the upper half, complement of the id in the lower.
@@ -259,6 +241,68 @@ void RowRouter::emitChoices(Value logits, Value logitsRow, Value row) {
   });
 }
 
+/// Divides by the p-norm. Powers are f64: the error of exp(p * log(x)) grows
+/// with p * log(x), which f32 has no digits to spare for.
+void RowRouter::emitLp(Value row) {
+  Type f64 = e.b.getF64Type();
+  double p = config.getPOr(2);
+  int64_t k = config.getTopK();
+  auto at = [&](int64_t slot) -> Value {
+    Value weight = e.loadScalar(weights, {row, e.index(slot)});
+    return arith::ExtFOp::create(e.b, e.loc, f64, weight);
+  };
+  auto powerOf = [&](Value v) -> Value {
+    if (p == 2)
+      return e.mulf(v, v);
+    Value magnitude = math::AbsFOp::create(e.b, e.loc, v);
+    return p == 1 ? magnitude : emitPow64(e, magnitude, p);
+  };
+  Value norm = powerOf(at(0));
+  for (int64_t slot = 1; slot < k; ++slot)
+    norm = e.addf(norm, powerOf(at(slot)));
+  if (p == 2)
+    norm = math::SqrtOp::create(e.b, e.loc, norm);
+  else if (p != 1)
+    norm = emitPow64(e, norm, 1 / p);
+  for (int64_t slot = 0; slot < k; ++slot) {
+    Value weight = arith::TruncFOp::create(e.b, e.loc, e.b.getF32Type(),
+                                           e.divf(at(slot), norm));
+    e.storeScalar(weight, weights, {row, e.index(slot)});
+  }
+}
+
+/// The evaluation form of phimoe's `sparsemixer` in transformers: a choice's
+/// weight is its share among the logits near it. `scores` holds the logits.
+void RowRouter::emitSparseMixer(Value row) {
+  Value bound = e.splat(2 * config.getEpsOr(0.01));
+  double minusInf = -std::numeric_limits<double>::infinity();
+  for (int64_t slot = 0; slot < config.getTopK(); ++slot) {
+    Value id = e.toIndex(memref::LoadOp::create(
+        e.b, e.loc, ids, ValueRange{row, e.index(slot)}));
+    Value largest = e.loadScalar(scores, {id});
+    Value most = e.broadcast(largest);
+    auto shareOf = [&](Value c, int64_t n,
+                       ValueRange sum) -> SmallVector<Value> {
+      Value v = e.load(scores, {c}, n), distance = e.subf(most, v);
+      Value factor = e.maxf(math::AbsFOp::create(e.b, e.loc, v), most);
+      Value isFar = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT,
+                                          e.divf(distance, factor), bound);
+      Value p = emitExp(e, e.subf(v, most));
+      p = e.select(isFar, e.splat(0.0), p);
+      if (n < e.lanes)
+        p = e.select(e.maskOf(e.index(n)), p, e.splat(0.0));
+      return {e.addf(sum[0], p)};
+    };
+    Value sum =
+        e.reduceAdd(e.columns(experts, ValueRange{e.splat(0.0)}, shareOf)[0]);
+    // 1, but NaN where the logit is not finite.
+    Value own = emitExp(e, e.subf(largest, largest));
+    e.storeScalar(e.divf(own, sum), weights, {row, e.index(slot)});
+    // The next choice leaves this one out.
+    e.storeScalar(e.f32(minusInf), scores, {id});
+  }
+}
+
 void RowRouter::emitWeights(Value row) {
   int64_t k = config.getTopK();
   auto at = [&](int64_t slot) {
@@ -288,16 +332,9 @@ void RowRouter::emitWeights(Value row) {
     rescale([&](Value v) { return e.divf(v, total); });
     break;
   }
-  case Renormalize::Lp: { // p = 1 or 2, checked by hasKernel
-    bool square = config.getPOr(2) == 2;
-    Value total = sum([&](Value v) -> Value {
-      return square ? e.mulf(v, v) : math::AbsFOp::create(e.b, e.loc, v);
-    });
-    if (square)
-      total = math::SqrtOp::create(e.b, e.loc, total);
-    rescale([&](Value v) { return e.divf(v, total); });
+  case Renormalize::Lp:
+    emitLp(row);
     break;
-  }
   case Renormalize::SoftmaxOverChosen: {
     // Logits are in descending order only if selection is by logit.
     Value most = at(0);
@@ -320,6 +357,8 @@ void RowRouter::emit(Value logits, Value logitsRow, Value row) {
   if (!staticIds)
     emitKeys(logits, logitsRow);
   emitChoices(logits, logitsRow, row);
+  if (config.getScore() == Score::SparseMixer && !staticIds)
+    emitSparseMixer(row);
   emitWeights(row);
 }
 
@@ -377,7 +416,7 @@ void moec::kernels::emitKernel(Emitter &e, RouteOp op, const Slot &slot) {
   Value end = last;
   e.loop(first, last, kRouteRows, [&](Value base) {
     Value stop = e.min(e.add(base, kRouteRows), end);
-    auto combine = [](Value acc, Value, Value, Value) { return acc; };
+    auto combine = [](Value acc, Value, Value, Value, Value) { return acc; };
     auto store = [&](Value v, Value row, Value column, Value mask) {
       Value at = e.sub(row, base);
       if (mask)

@@ -35,11 +35,23 @@ module {
 // -----
 
 module attributes {lm.arena = {fixed = 0 : i64, per_thread = 64 : i64, per_token = 0 : i64}} {
-  func.func @f(%i: memref<?x2xi32>, %n: memref<9xi32>, %r: memref<?xi32>, %arena: memref<?xi8>, %capacity: index, %extent: index, %slots: index) {
+  func.func @f(%x: memref<?x64xf32>, %gu: memref<8x8x64x16xf32>, %n: memref<9xi32>, %r: memref<?xi32>, %arena: memref<?xi8>, %capacity: index, %extent: index, %slots: index) {
     %c0 = arith.constant 0 : index
     %scratch = memref.view %arena[%c0][%capacity] {lm.scratch} : memref<?xi8> to memref<?xi8>
-    // expected-error @below {{cannot be compiled for this target: a capacity}}
-    moe.dispatch %i experts(8) outs(%n, %n, %r, %r) {capacity = 4 : i64, overflow = #moe.overflow<position>} : (memref<?x2xi32>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?xi32>) -> ()
+    // expected-error @below {{cannot be compiled for this target: no kernel builder}}
+    moe.expert_ffn %x, %gu, %gu by %n, %n, %r, %r <silu> outs(%x) : (memref<?x64xf32>, memref<8x8x64x16xf32>, memref<8x8x64x16xf32>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>) -> ()
+    return
+  }
+}
+
+// -----
+
+module attributes {lm.arena = {fixed = 0 : i64, per_thread = 64 : i64, per_token = 0 : i64}} {
+  func.func @f(%x: memref<?x64xf32>, %g: memref<1x2x64x16xf32>, %w: memref<?x2xf32>, %i: memref<?x2xi32>, %n: memref<9xi32>, %r: memref<?xi32>, %arena: memref<?xi8>, %capacity: index, %extent: index, %slots: index) {
+    %c0 = arith.constant 0 : index
+    %scratch = memref.view %arena[%c0][%capacity] {lm.scratch} : memref<?xi8> to memref<?xi8>
+    // expected-error @below {{cannot be compiled for this target: a plan, which moe-split-phases parts off}}
+    moe.route %x, %g <top_k = 2> experts(8) outs(%w, %i, %n, %n, %r, %r) : (memref<?x64xf32>, memref<1x2x64x16xf32>, memref<?x2xf32>, memref<?x2xi32>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?xi32>) -> ()
     return
   }
 }

@@ -157,7 +157,7 @@ mlir::lm::reifyTwoFormsShapes(Operation *op, OpBuilder &builder,
       continue; // A plan has no shape.
     for (int64_t dim : tensor.getShape())
       shape.push_back(builder.getIndexAttr(dim));
-    if (tensor.isDynamicDim(0))
+    if (tensor.getRank() && tensor.isDynamicDim(0))
       shape[0] = twoForms.buildResultRows(builder, op->getOperands(), i);
   }
   return success();

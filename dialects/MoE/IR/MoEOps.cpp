@@ -50,6 +50,10 @@ TWO_FORMS(RouteOp, true)
 TWO_FORMS(GroupedMatmulOp, true)
 TWO_FORMS(ExpertFFNOp, true)
 TWO_FORMS(CombineOp, true)
+// Their ids are places in a table.
+TWO_FORMS(LoadBalanceLossOp, false)
+TWO_FORMS(ZLossOp, true)
+TWO_FORMS(ImportanceLossOp, false)
 #undef TWO_FORMS
 
 /// Buffers that stand for a plan in buffer form.
@@ -468,9 +472,12 @@ LogicalResult RecordOp::verify() {
   return success();
 }
 
-static LogicalResult verifyScalar(Operation *op, StringRef label) {
-  if (cast<RankedTensorType>(op->getResult(0).getType()).getRank() != 0)
-    return op->emitOpError() << "(" << label << ") the result must be a scalar";
+template <typename OpTy>
+static LogicalResult verifyScalar(OpTy op, StringRef label) {
+  if (failed(verifySingleResult(op)))
+    return failure();
+  if (cast<ShapedType>(resultOf(op).getType()).getRank() != 0)
+    return op.emitOpError() << "(" << label << ") the result must be a scalar";
   return success();
 }
 
@@ -491,6 +498,13 @@ LogicalResult ImportanceLossOp::verify() {
     return emitOpError("(importance_loss_c2) experts must be at least 1");
   return verifyScalar(*this, "importance_loss_c2");
 }
+
+unsigned LoadBalanceLossOp::getRowsOperand(unsigned) { return 0; }
+int64_t LoadBalanceLossOp::getRowsPerToken(unsigned) { return 1; }
+unsigned ZLossOp::getRowsOperand(unsigned) { return 0; }
+int64_t ZLossOp::getRowsPerToken(unsigned) { return 1; }
+unsigned ImportanceLossOp::getRowsOperand(unsigned) { return 0; }
+int64_t ImportanceLossOp::getRowsPerToken(unsigned) { return 1; }
 
 LogicalResult PackOp::verify() {
   auto source = getSource().getType();

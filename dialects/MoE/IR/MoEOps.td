@@ -210,7 +210,8 @@ def MoE_GroupedMatmulOp : MoE_TwoFormsOp<"grouped_matmul", [AttrSizedOperandSegm
     with `in[r] = x[token(r)]` if `gather`, else x[r]; times `row_scale[r's
     token, slot]` on the input if given (Llama 4). Shapes: x [T,K] or [T*k,K],
     weight [E,N,K], result [T*k,N] (or [T*k,N/2] with `function`, which makes
-    the epilogue act(acc[:N/2]) * acc[N/2:]).
+    the epilogue act(acc[:N/2]) * acc[N/2:]). Rows behind those of the plan,
+    for choices without a row, hold what the epilogue makes of 0.
 
     ```mlir
     %h = moe.grouped_matmul gather %x, %gu by %plan epilogue <silu>
@@ -362,9 +363,14 @@ def MoE_RecordOp : MoE_Op<"record", [DeclareOpInterfaceMethods<MemoryEffectsOpIn
   let hasVerifier = 1;
 }
 
-class MoE_LossOp<string mnemonic> : MoE_Op<mnemonic, [Pure]> {
-  let results = (outs RankedTensorOf<[F32, F64]>:$result);
-  let hasVerifier = 1;
+/// Where a loss goes: a scalar of its own.
+def MoE_Loss : AnyTypeOf<[RankedTensorOf<[F32, F64]>, MemRefOf<[F32, F64]>],
+                         "a tensor or memref of f32 or f64">;
+def MoE_LossRows : AnyTypeOf<[2DTensorOf<[F32, F64]>, MemRefRankOf<[F32, F64], [2]>],
+                             "a 2-D tensor or memref of f32 or f64">;
+
+class MoE_LossOp<string mnemonic> : MoE_TwoFormsOp<mnemonic> {
+  let results = (outs Variadic<MoE_Loss>:$results);
 }
 
 def MoE_LoadBalanceLossOp : MoE_LossOp<"load_balance_loss"> {
@@ -382,9 +388,12 @@ def MoE_LoadBalanceLossOp : MoE_LossOp<"load_balance_loss"> {
     - (load_balance_loss_c1) rows of probabilities and ids agree.
     - (load_balance_loss_c2) the result is a scalar.
   }];
-  let arguments = (ins 2DTensorOf<[F32, F64]>:$probabilities, 2DTensorOf<[I32]>:$ids,
-                       DefaultValuedAttr<F64Attr, "1.0">:$weight);
-  let assemblyFormat = "$probabilities `,` $ids attr-dict `:` functional-type(operands, results)";
+  let arguments = (ins MoE_LossRows:$probabilities, MoE_Ids:$ids,
+                       DefaultValuedAttr<F64Attr, "1.0">:$weight,
+                       Variadic<MoE_Loss>:$outs);
+  let assemblyFormat = [{
+    $probabilities `,` $ids (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
+  }];
 }
 
 def MoE_ZLossOp : MoE_LossOp<"z_loss"> {
@@ -398,9 +407,12 @@ def MoE_ZLossOp : MoE_LossOp<"z_loss"> {
     Constraints:
     - (z_loss_c1) the result is a scalar.
   }];
-  let arguments = (ins 2DTensorOf<[F32, F64]>:$logits,
-                       DefaultValuedAttr<F64Attr, "1.0">:$weight);
-  let assemblyFormat = "$logits attr-dict `:` functional-type(operands, results)";
+  let arguments = (ins MoE_LossRows:$logits,
+                       DefaultValuedAttr<F64Attr, "1.0">:$weight,
+                       Variadic<MoE_Loss>:$outs);
+  let assemblyFormat = [{
+    $logits (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
+  }];
 }
 
 def MoE_ImportanceLossOp : MoE_LossOp<"importance_loss"> {
@@ -418,10 +430,12 @@ def MoE_ImportanceLossOp : MoE_LossOp<"importance_loss"> {
     - (importance_loss_c1) weights and ids have one shape.
     - (importance_loss_c2) the result is a scalar; experts >= 1.
   }];
-  let arguments = (ins 2DTensorOf<[F32, F64]>:$weights, 2DTensorOf<[I32]>:$ids,
-                       I64Attr:$experts, DefaultValuedAttr<F64Attr, "1.0">:$weight);
+  let arguments = (ins MoE_LossRows:$weights, MoE_Ids:$ids,
+                       I64Attr:$experts, DefaultValuedAttr<F64Attr, "1.0">:$weight,
+                       Variadic<MoE_Loss>:$outs);
   let assemblyFormat = [{
-    $weights `,` $ids `experts` `(` $experts `)` attr-dict `:` functional-type(operands, results)
+    $weights `,` $ids `experts` `(` $experts `)` (`outs` `(` $outs^ `)`)?
+    attr-dict `:` functional-type(operands, results)
   }];
 }
 

@@ -80,6 +80,39 @@ TEST(ChunkInvariance, Blocks) {
                    variants[seed % variants.size()], 150);
 }
 
+/// All results of one call, by any number of threads.
+void expectSameBitsByThreads(const std::string &text, uint64_t seed,
+                             const Variant &variant, int64_t rows) {
+  RandomCase graph(text, seed, variant);
+  SCOPED_TRACE(graph.describe());
+  llvm::Error error = graph.prepare();
+  ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+  Sequence sequence;
+  auto whole = graph.call(0, rows, 1, sequence);
+  ASSERT_TRUE(bool(whole)) << llvm::toString(whole.takeError());
+  for (int64_t slots : {2, 3, 7}) {
+    auto other = graph.call(0, rows, slots, sequence);
+    ASSERT_TRUE(bool(other)) << llvm::toString(other.takeError());
+    for (auto [a, b] : llvm::zip_equal(*whole, *other))
+      ASSERT_EQ(a.data, b.data) << "slots " << slots;
+  }
+}
+
+/// With a capacity a row depends on the others of its call, and on nothing
+/// else; without one on no other row.
+TEST(ChunkInvariance, Plans) {
+  std::vector<Variant> variants = getVariants();
+  uint64_t first = numberFrom("MOE_FIRST_SEED", 1001);
+  for (uint64_t seed = first; seed < first + numberFrom("MOE_SEEDS", 12);
+       ++seed) {
+    std::string text = makePlanGraph(seed);
+    const Variant &variant = variants[seed % variants.size()];
+    expectSameBitsByThreads(text, seed, variant, 70);
+    if (text.find("overflow") == std::string::npos)
+      expectSameBits(text, seed, variant, 70);
+  }
+}
+
 /// Attention blocks that start with the chunk must show, or this test could
 /// not see a broken contract.
 TEST(ChunkInvariance, NoticesBlocksThatStartWithTheChunk) {

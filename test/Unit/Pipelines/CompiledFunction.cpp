@@ -133,7 +133,7 @@ private:
   int64_t offset = 0;
 };
 
-/// MLIR's descriptor of a memref of rank 1 or 2.
+/// MLIR's descriptor of a memref of rank 0, 1 or 2.
 struct Descriptor {
   char *allocated, *aligned;
   int64_t offset;
@@ -158,7 +158,9 @@ public:
     addShaped(data, tensor.shape);
   }
   void addShaped(char *data, ArrayRef<int64_t> shape) {
-    if (shape.size() == 1)
+    if (shape.empty())
+      add({data, data, 0, {}});
+    else if (shape.size() == 1)
       addVector(data, shape[0]);
     else
       addMatrix(data, shape[0], shape[1]);
@@ -180,8 +182,7 @@ public:
   }
 
 private:
-  template <size_t... i>
-  void callWith(void *entry, std::index_sequence<i...>) {
+  template <size_t... i> void callWith(void *entry, std::index_sequence<i...>) {
     using Function = void (*)(decltype(int64_t(i))...);
     reinterpret_cast<Function>(entry)(words[i]...);
   }
@@ -224,7 +225,9 @@ CompiledFunction::call(ArrayRef<RuntimeValue> values,
   std::vector<char *> data;
   for (auto [type, rows] : llvm::zip(results, resultRows)) {
     auto shaped = cast<RankedTensorType>(type);
-    SmallVector<int64_t> sizes = {rows, shaped.getDimSize(1)};
+    SmallVector<int64_t> sizes;
+    if (shaped.getRank())
+      sizes = {rows, shaped.getDimSize(1)};
     tensors.emplace_back(*getElement(shaped.getElementType()), sizes);
     data.push_back(frame.allocate(tensors.back().data.size() *
                                   bytesOf(tensors.back().element)));

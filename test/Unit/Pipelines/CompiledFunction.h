@@ -40,7 +40,8 @@ public:
   llvm::ArrayRef<mlir::Type> getArgumentTypes() const { return arguments; }
 
   /// Calls it. An argument is a tensor, an index or, for a KV cache, null;
-  /// `caches` are the caches in order. Results have `resultRows` rows.
+  /// `caches` are the caches in order. Results have `resultRows` rows,
+  /// scalars none.
   llvm::Expected<std::vector<reference::Tensor>>
   call(llvm::ArrayRef<reference::RuntimeValue> values,
        llvm::MutableArrayRef<CacheBytes> caches,

@@ -85,8 +85,11 @@ void ErrorBound::observe(Operation *op, ArrayRef<RuntimeValue> results) {
       .Case<lm::LinearOp, lm::GatedLinearOp, lm::EmbeddingOp, lm::RMSNormOp,
             lm::LayerNormOp, lm::AddOp, lm::ActivateOp, lm::GatedOp,
             lm::ScaledAddOp, lm::LastRowsOp, lm::RopeTableOp, lm::RopeOp,
-            lm::AttentionOp, mlir::moe::RouterOp, mlir::moe::GroupedMatmulOp,
-            mlir::moe::CombineOp>([&](auto concrete) { bound(concrete); })
+            lm::AttentionOp, mlir::moe::RouterOp, mlir::moe::DispatchOp,
+            mlir::moe::GroupedMatmulOp, mlir::moe::CombineOp>(
+          [&](auto concrete) { bound(concrete); })
+      .Case<mlir::moe::LoadBalanceLossOp, mlir::moe::ZLossOp,
+            mlir::moe::ImportanceLossOp>([&](auto loss) { boundExact(loss); })
       .Default([](Operation *) {});
 }
 
@@ -102,8 +105,8 @@ static double activationError(lm::Activation function, double x, double e) {
 }
 
 /// Error of act(g) * p.
-static double gatedError(lm::Activation function, double g, double p,
-                         double eg, double ep) {
+static double gatedError(lm::Activation function, double g, double p, double eg,
+                         double ep) {
   double a = std::abs(activate(function, g));
   double ea = activationError(function, g, eg);
   return ea * (std::abs(p) + ep) + a * ep + 2 * u * a * std::abs(p);
@@ -138,6 +141,14 @@ static Dot dot(const Tensor &x, const Tensor &ex, int64_t t,
   for (int64_t k = 0; k < x.columns(); ++k)
     result.add(x.at(t, k), ex.at(t, k), weight[k]);
   return result;
+}
+
+/// What a factor with an error and a bias make of a product.
+static Dot scaled(Dot dot, double factor, double error, double bias) {
+  dot.carried = std::abs(factor) * dot.carried + error * dot.magnitude;
+  dot.magnitude = std::abs(factor) * dot.magnitude + std::abs(bias);
+  dot.sum = factor * dot.sum + bias;
+  return dot;
 }
 
 void ErrorBound::bound(lm::LinearOp op) {
@@ -179,12 +190,20 @@ void ErrorBound::bound(mlir::moe::GroupedMatmulOp op) {
       for (int64_t n = 0; n < width; ++n) {
         int64_t source = op.getGather() ? plan.tokenOf(r) : r;
         const double *matrix = &w.data[e * w.shape[1] * stride];
-        Dot g = dot(x, ex, source, matrix + n * stride);
+        auto product = [&](int64_t column) {
+          int64_t choice = plan.choice[r];
+          Value scale = op.getRowScale();
+          return scaled(dot(x, ex, source, matrix + column * stride),
+                        scale ? value(scale)[choice] : 1,
+                        scale ? errorOf(scale)[choice] : 0,
+                        op.getBias() ? value(op.getBias()).at(e, column) : 0);
+        };
+        Dot g = product(n);
         if (!op.getFunction()) {
           error.at(r, n) = g.error();
           continue;
         }
-        Dot p = dot(x, ex, source, matrix + (width + n) * stride);
+        Dot p = product(width + n);
         error.at(r, n) =
             gatedError(*op.getFunction(), g.sum, p.sum, g.error(), p.error());
       }
@@ -245,10 +264,9 @@ void ErrorBound::bound(lm::LayerNormOp op) {
     double relative = 0.5 * squares.error() / width / variance + 8 * u;
     for (int64_t c = 0; c < width; ++c) {
       double bias = op.getBias() ? value(op.getBias())[c] : 0;
-      error.at(t, c) =
-          std::abs(w[c]) * factor *
-              (centredError(c) + std::abs(centred(c)) * relative) +
-          u * std::abs(bias);
+      error.at(t, c) = std::abs(w[c]) * factor *
+                           (centredError(c) + std::abs(centred(c)) * relative) +
+                       u * std::abs(bias);
     }
   }
   set(op->getResult(0), std::move(error));
@@ -289,11 +307,11 @@ void ErrorBound::bound(lm::ScaledAddOp op) {
   Tensor error = zerosLike(op->getResult(0));
   for (int64_t t = 0; t < acc.rows(); ++t)
     for (int64_t c = 0; c < acc.columns(); ++c)
-      error.at(t, c) =
-          errorOf(op.getAcc()).at(t, c) + u * std::abs(acc.at(t, c)) +
-          gatedError(op.getFunction(), scale.at(t, 0), y.at(t, c),
-                     errorOf(op.getScale()).at(t, 0),
-                     errorOf(op.getY()).at(t, c));
+      error.at(t, c) = errorOf(op.getAcc()).at(t, c) +
+                       u * std::abs(acc.at(t, c)) +
+                       gatedError(op.getFunction(), scale.at(t, 0), y.at(t, c),
+                                  errorOf(op.getScale()).at(t, 0),
+                                  errorOf(op.getY()).at(t, c));
   set(op->getResult(0), std::move(error));
 }
 
@@ -388,15 +406,15 @@ void ErrorBound::bound(lm::AttentionOp op) {
                   cache.keys[at(j) + c], cacheError.keys[at(j) + c]);
         p.push_back(op.getScale().convertToDouble() * dot.sum);
         most = std::max(most, p.back());
-        logitError = std::max(logitError, scale * dot.error() +
-                                              8 * u * std::abs(p.back()));
+        logitError = std::max(logitError,
+                              scale * dot.error() + 8 * u * std::abs(p.back()));
       }
       if (op.getSinks())
         sum = std::exp(value(op.getSinks())[h] - most);
       for (double &logit : p)
         sum += logit = std::exp(logit - most);
-      double relative = 2 * logitError + 8 * u * std::abs(most) +
-                        (2 * p.size() + 32) * u;
+      double relative =
+          2 * logitError + 8 * u * std::abs(most) + (2 * p.size() + 32) * u;
       for (int64_t j = first; j <= last; ++j)
         for (int64_t c = 0; c < d; ++c)
           error.at(t, h * d + c) +=
@@ -444,11 +462,30 @@ static bool isSameSet(const Choices &a, const Choices &b) {
   return ids(a) == ids(b);
 }
 
+/// True if weights move by more than logits do that move by `reach`: where
+/// sparse_mixer takes an expert for near, or no longer.
+static bool hasJump(const Choices &a, const Choices &b, double reach) {
+  for (size_t s = 0; s < a.weights.data.size(); ++s)
+    if (std::abs(a.weights[s] - b.weights[s]) > 16 * reach)
+      return true;
+  return false;
+}
+
+/// True if it matters in which slot an expert comes.
+static bool isOrdered(Value ids) {
+  return llvm::any_of(ids.getUsers(), [](Operation *user) {
+    auto dispatch = dyn_cast<mlir::moe::DispatchOp>(user);
+    return dispatch && dispatch.getOverflow() != mlir::moe::Overflow::None;
+  });
+}
+
 void ErrorBound::bound(mlir::moe::RouterOp op) {
   const Tensor &logits = value(op.getLogits()), &el = errorOf(op.getLogits());
   const Tensor *bias = op.getBias() ? &value(op.getBias()) : nullptr;
   Tensor error = zerosLike(op->getResult(0));
   int64_t k = error.columns();
+  bool ordered = isOrdered(op->getResult(1));
+  bool jumps = op.getConfig().getScore() == mlir::moe::Score::SparseMixer;
   for (int64_t t = 0; t < logits.rows(); ++t) {
     RouterRow row{logits, t, bias, op.getConfig()};
     Choices choices = row.run([](int64_t) { return 0; });
@@ -459,7 +496,9 @@ void ErrorBound::bound(mlir::moe::RouterOp op) {
         Choices moved = row.run([&](int64_t other) {
           return (other == e ? sign : -sign) * reach(other);
         });
-        if (!isSameSet(choices, moved))
+        if (!isSameSet(choices, moved) ||
+            (ordered && choices.ids.data != moved.ids.data) ||
+            (jumps && hasJump(choices, moved, reach(e))))
           ambiguousRows.insert(t);
       }
       double step = el.at(t, e) + u * (1 + std::abs(logits.at(t, e)));
@@ -475,6 +514,38 @@ void ErrorBound::bound(mlir::moe::RouterOp op) {
   set(op->getResult(0), std::move(error));
 }
 
+/// A choice that rounding may turn away, or not, changes its token's row. If
+/// other experts may be chosen, any row may be turned away.
+void ErrorBound::bound(mlir::moe::DispatchOp op) {
+  using mlir::moe::Overflow;
+  const Tensor &ids = value(op.getIds());
+  if (op.getOverflow() == Overflow::None)
+    return;
+  if (!ambiguousRows.empty())
+    for (int64_t t = 0; t < ids.rows(); ++t)
+      ambiguousRows.insert(t);
+  if (op.getOverflow() != Overflow::Probability)
+    return;
+  const Plan &plan = *std::get<std::shared_ptr<const Plan>>(
+      values.find(op->getResult(0))->second);
+  const Tensor &w = value(op.getWeights().front());
+  const Tensor &ew = errorOf(op.getWeights().front());
+  for (size_t a = 0; a < ids.data.size(); ++a)
+    for (size_t b = 0; b < ids.data.size(); ++b)
+      if (ids[a] == ids[b] && plan.row[a] >= 0 && plan.row[b] < 0 &&
+          ew[a] + ew[b] > 0 && w[a] - ew[a] <= w[b] + ew[b]) {
+        ambiguousRows.insert(a / ids.columns());
+        ambiguousRows.insert(b / ids.columns());
+      }
+}
+
+/// Both sum in f64; their elementary functions differ by units.
+void ErrorBound::boundExact(Operation *op) {
+  Tensor error = zerosLike(op->getResult(0));
+  error[0] = 0x1p-46 * std::abs(value(op->getResult(0))[0]);
+  set(op->getResult(0), std::move(error));
+}
+
 void ErrorBound::bound(mlir::moe::CombineOp op) {
   const Plan &plan = *std::get<std::shared_ptr<const Plan>>(
       values.find(op.getPlan().front())->second);
@@ -487,9 +558,16 @@ void ErrorBound::bound(mlir::moe::CombineOp op) {
         if (int64_t r = plan.row[t * plan.slots + s]; r >= 0)
           sum.add(y.at(r, c), errorOf(op.getY()).at(r, c), weights.at(t, s),
                   errorOf(op.getWeights()).at(t, s));
+      if (Value identity = op.getIdentity())
+        for (int64_t s = 0; s < plan.slots; ++s)
+          if (value(op.getIds()).at(t, s) >= int64_t(*op.getIdentityFrom()))
+            sum.add(value(identity).at(t, c), errorOf(identity).at(t, c),
+                    weights.at(t, s), errorOf(op.getWeights()).at(t, s));
       if (op.getResidual())
         sum.add(value(op.getResidual()).at(t, c),
                 errorOf(op.getResidual()).at(t, c), 1);
+      if (op.getBias())
+        sum.add(value(op.getBias())[c], 0, 1);
       error.at(t, c) = sum.error();
     }
   set(op->getResult(0), std::move(error));

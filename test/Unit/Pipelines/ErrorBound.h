@@ -57,8 +57,11 @@ private:
   void bound(mlir::lm::RopeOp op);
   void bound(mlir::lm::AttentionOp op);
   void bound(mlir::moe::RouterOp op);
+  void bound(mlir::moe::DispatchOp op);
   void bound(mlir::moe::GroupedMatmulOp op);
   void bound(mlir::moe::CombineOp op);
+  /// Of losses the random graphs make none from rounded numbers.
+  void boundExact(mlir::Operation *op);
 
   void appendToCache(mlir::lm::AttentionOp op, CacheError &errors,
                      const reference::Cache &cache);

@@ -6,6 +6,7 @@
 
 #include "RandomCase.h"
 
+#include "dialects/MoE/IR/MoEDialect.h"
 #include "moe/Pipelines/Pipelines.h"
 #include "moe/Reference/RandomTensor.h"
 
@@ -110,13 +111,13 @@ RuntimeValue RandomCase::makeArgument(unsigned number, RankedTensorType type,
   int64_t width = all.data.size() / kRows;
   SmallVector<int64_t> shape(all.shape.begin(), all.shape.end());
   shape[0] = last - first;
-  return makeValue(Tensor(element, shape,
-                          {all.data.begin() + first * width,
-                           all.data.begin() + last * width}));
+  return makeValue(Tensor(
+      element, shape,
+      {all.data.begin() + first * width, all.data.begin() + last * width}));
 }
 
-std::vector<RuntimeValue>
-RandomCase::getArguments(int64_t first, int64_t last, Sequence &sequence) {
+std::vector<RuntimeValue> RandomCase::getArguments(int64_t first, int64_t last,
+                                                   Sequence &sequence) {
   assert(last <= kRows && "not so many rows");
   std::vector<RuntimeValue> arguments;
   unsigned nextCache = 0;
@@ -125,9 +126,9 @@ RandomCase::getArguments(int64_t first, int64_t last, Sequence &sequence) {
       arguments.push_back(first);
     } else if (auto state = dyn_cast<lm::StateType>(type)) {
       if (nextCache == sequence.caches.size()) {
-        sequence.caches.push_back(std::make_shared<Cache>(
-            *getElement(state.getElementType()), state.getHeads(),
-            state.getHeadDim()));
+        sequence.caches.push_back(
+            std::make_shared<Cache>(*getElement(state.getElementType()),
+                                    state.getHeads(), state.getHeadDim()));
         sequence.cacheBytes.emplace_back();
       }
       arguments.push_back(sequence.caches[nextCache++]);
@@ -139,14 +140,24 @@ RandomCase::getArguments(int64_t first, int64_t last, Sequence &sequence) {
   return arguments;
 }
 
-llvm::Expected<std::vector<Tensor>>
-RandomCase::call(int64_t first, int64_t last, int64_t slots,
-                 Sequence &sequence) {
+llvm::Expected<std::vector<Tensor>> RandomCase::call(int64_t first,
+                                                     int64_t last,
+                                                     int64_t slots,
+                                                     Sequence &sequence) {
   std::vector<RuntimeValue> arguments = getArguments(first, last, sequence);
   CallShape shape;
   shape.capacity = llvm::alignTo(std::max<int64_t>(last - first, 1), 16);
   shape.extent = sequence.caches.empty() ? 0 : 192;
   shape.slots = slots;
-  SmallVector<int64_t> rows(getFunction().getNumResults(), last - first);
+  SmallVector<int64_t> rows;
+  Operation *terminator = getFunction().getBody().front().getTerminator();
+  for (Value result : terminator->getOperands()) {
+    rows.push_back(last - first);
+    // Products have a row a choice.
+    if (auto product = result.getDefiningOp<mlir::moe::GroupedMatmulOp>())
+      rows.back() *=
+          cast<mlir::moe::PlanType>(product.getPlan().front().getType())
+              .getSlots();
+  }
   return compiled->call(arguments, sequence.cacheBytes, rows, shape);
 }

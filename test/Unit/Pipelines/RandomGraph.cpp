@@ -5,79 +5,22 @@
 //===----------------------------------------------------------------------===//
 
 #include "RandomGraph.h"
-#include "moe/Reference/RandomTensor.h"
-
-#include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/raw_ostream.h"
-
-#include <vector>
+#include "GraphText.h"
 
 using namespace moec;
+using namespace moec::test;
 using llvm::formatv;
-using moec::reference::RandomNumbers;
-
-namespace {
-/// Random choices of a graph.
-class Chooser {
-public:
-  explicit Chooser(uint64_t seed) : numbers(seed * 2654435761u + 1) {}
-  int64_t integer(int64_t low, int64_t high) {
-    return numbers.integer(low, high);
-  }
-  bool chance(int percent) { return integer(1, 100) <= percent; }
-  template <typename T>
-  T among(std::vector<T> values) {
-    return values[integer(0, values.size() - 1)];
-  }
-
-private:
-  RandomNumbers numbers;
-};
-
-/// A function's text: arguments as they are asked for, ops line by line.
-class FunctionText {
-public:
-  std::string argument(const std::string &type) {
-    std::string name = formatv("%a{0}", arguments.size());
-    arguments.push_back(name + ": " + type);
-    return name;
-  }
-  /// Adds `%N = <op>` and returns its name.
-  std::string op(const std::string &text) {
-    std::string name = formatv("%v{0}", count++);
-    body += "  " + name + " = " + text + "\n";
-    return name;
-  }
-  std::string finish(const std::string &name, const std::string &result,
-                     const std::string &type) const {
-    std::string list;
-    for (const std::string &argument : arguments)
-      list += (list.empty() ? "" : ", ") + argument;
-    return formatv("func.func @{0}({1}) -> {2} {{\n{3}  return {4} : {2}\n}\n",
-                   name, list, type, body, result);
-  }
-
-private:
-  std::vector<std::string> arguments;
-  std::string body;
-  unsigned count = 0;
-};
-} // namespace
-
-static std::string rowsType(int64_t columns, const std::string &element) {
-  return formatv("tensor<?x{0}x{1}>", columns, element);
-}
-
-static std::string matrixType(int64_t rows, int64_t columns,
-                              const std::string &element) {
-  return formatv("tensor<{0}x{1}x{2}>", rows, columns, element);
-}
 
 //===----------------------------------------------------------------------===//
 // moe.layer
 //===----------------------------------------------------------------------===//
 
-static std::string makeRouter(Chooser &choose, int64_t experts, int64_t topK) {
+std::string test::makeRouter(Chooser &choose, int64_t experts, int64_t topK) {
+  if (topK == 2 && choose.chance(40))
+    return "#moe.router<score = sparse_mixer, top_k = 2" +
+           choose.among<std::string>(
+               {">", ", eps = 0.01 : f64>", ", eps = 0.3 : f64>",
+                ", eps = 0.05 : f64, scale = 2.5 : f64>"});
   std::string score =
       choose.among<std::string>({"softmax", "softmax", "sigmoid", "identity"});
   bool isIdentity = score == "identity";
@@ -89,7 +32,10 @@ static std::string makeRouter(Chooser &choose, int64_t experts, int64_t topK) {
   std::string chosen = choose.among(renormalize);
   text += ", renormalize = " + chosen;
   if (chosen == "lp")
-    text += choose.chance(50) ? ", p = 1.0 : f64" : ", p = 2.0 : f64";
+    text +=
+        ", p = " +
+        choose.among<std::string>({"1.0", "2.0", "0.5", "1.7", "3.0", "40.0"}) +
+        " : f64";
   if (chosen == "l1" && choose.chance(50))
     text += ", eps = 1.0e-20 : f64";
   if (chosen == "clamped_sum")
@@ -123,6 +69,8 @@ std::string test::makeLayerGraph(uint64_t seed) {
   int64_t width = choose.integer(1, choose.chance(20) ? 300 : 80);
   int64_t experts = choose.integer(1, 17);
   int64_t topK = choose.integer(1, std::min<int64_t>(experts, 8));
+  if (experts >= 2 && choose.chance(20))
+    topK = 2;
   std::string weight = choose.among<std::string>({"f32", "bf16", "f16"});
   std::string x = choose.chance(30) ? "f32" : weight;
   std::string result = choose.chance(50) ? "f32" : x;
@@ -154,14 +102,14 @@ std::string test::makeLayerGraph(uint64_t seed) {
   }
   if (choose.chance(50))
     op += " residual(" + argument(rowsType(hidden, result)) + ")";
-  op += " " + router + " <" +
-        choose.among<std::string>(
-            {"silu", "silu", "gelu", "gelu_tanh", "relu"}) +
-        "> : (";
+  op +=
+      " " + router + " <" +
+      choose.among<std::string>({"silu", "silu", "gelu", "gelu_tanh", "relu"}) +
+      "> : (";
   for (size_t i = 0; i < types.size(); ++i)
     op += (i ? ", " : "") + types[i];
   std::string type = rowsType(hidden, result);
-  return text.finish("layer", text.op(op + ") -> " + type), type);
+  return text.finish("layer", {{text.op(op + ") -> " + type), type}});
 }
 
 //===----------------------------------------------------------------------===//
@@ -229,10 +177,10 @@ Rows BlockText::linear(Rows x, int64_t columns, std::string element) {
   bool hasBias = choose.chance(50);
   if (hasBias)
     bias = " bias(" + text.argument(vector) + ")";
-  result.name = text.op(formatv(
-      "lm.linear {0}, {1}{2}{3} : ({4}, {5}{6}) -> {7}", x.name, w, bias,
-      choose.chance(20) ? " {clip = 1.5 : f64}" : "", x.type(), matrix,
-      hasBias ? ", " + vector : "", result.type()));
+  result.name = text.op(
+      formatv("lm.linear {0}, {1}{2}{3} : ({4}, {5}{6}) -> {7}", x.name, w,
+              bias, choose.chance(20) ? " {clip = 1.5 : f64}" : "", x.type(),
+              matrix, hasBias ? ", " + vector : "", result.type()));
   return result;
 }
 
@@ -246,13 +194,13 @@ Rows BlockText::headNorm(Rows x, int64_t heads) {
 }
 
 Rows BlockText::rope(Rows x, int64_t heads) {
-  return {text.op(formatv("lm.rope {0}, {1} {{heads = {2} : i64{3}} : ({4}, "
-                          "{5}) -> {4}",
-                          x.name, table.name, heads,
-                          isAdjacent ? ", style = #lm.rope_style<adjacent>"
-                                     : "",
-                          x.type(), table.type())),
-          x.columns, x.element};
+  return {
+      text.op(formatv("lm.rope {0}, {1} {{heads = {2} : i64{3}} : ({4}, "
+                      "{5}) -> {4}",
+                      x.name, table.name, heads,
+                      isAdjacent ? ", style = #lm.rope_style<adjacent>" : "",
+                      x.type(), table.type())),
+      x.columns, x.element};
 }
 
 Rows BlockText::attention(Rows x) {
@@ -291,10 +239,10 @@ Rows BlockText::feedForward(Rows x) {
   std::string matrix = matrixType(2 * width, x.columns, weight);
   std::string w = text.argument(matrix);
   Rows hidden{"", width, x.element};
-  hidden.name = text.op(formatv(
-      "lm.gated_linear {0}, {1} <{2}> : ({3}, {4}) -> {5}", x.name, w,
-      choose.among<std::string>({"silu", "gelu", "gelu_tanh", "relu"}),
-      x.type(), matrix, hidden.type()));
+  hidden.name = text.op(
+      formatv("lm.gated_linear {0}, {1} <{2}> : ({3}, {4}) -> {5}", x.name, w,
+              choose.among<std::string>({"silu", "gelu", "gelu_tanh", "relu"}),
+              x.type(), matrix, hidden.type()));
   return linear(hidden, x.columns, "f32");
 }
 
@@ -332,7 +280,7 @@ std::string BlockText::make() {
   } else {
     x = add(x, y);
   }
-  return text.finish("block", x.name, x.type());
+  return text.finish("block", {{x.name, x.type()}});
 }
 
 std::string test::makeBlockGraph(uint64_t seed) {

@@ -16,6 +16,11 @@ namespace moec::test {
 /// residual and element types by the seed.
 std::string makeLayerGraph(uint64_t seed);
 
+/// A function @plan: ids and weights (from a router or given), a dispatch with
+/// or without a capacity, two grouped products with or without a row scale, a
+/// combine with or without zero-compute experts, and the losses.
+std::string makePlanGraph(uint64_t seed);
+
 /// A function @block: norm, projections, rotary embedding, attention over a
 /// cache, a gated product and residuals. Arguments: rows, tokens, position.
 std::string makeBlockGraph(uint64_t seed);

@@ -40,3 +40,14 @@ func.func @experts(%x: memref<?x64xf32>, %gu: memref<8x4x64x16xf32>, %dn: memref
       : (memref<?x64xf32>, memref<?x2xf32>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?xi32>, memref<?x64xf32>, memref<?x64xf32>) -> ()
   return
 }
+
+// CHECK-LABEL: @losses
+func.func @losses(%p: memref<?x8xf32>, %w: memref<?x2xf32>, %i: memref<?x2xi32>, %l: memref<f32>, %m: memref<f64>) {
+  // CHECK: moe.load_balance_loss %[[P:.*]], %[[I:.*]] outs(%[[L:.*]]) {weight = 1.000000e-02 : f64} : (memref<?x8xf32>, memref<?x2xi32>, memref<f32>) -> ()
+  moe.load_balance_loss %p, %i outs(%l) {weight = 0.01 : f64} : (memref<?x8xf32>, memref<?x2xi32>, memref<f32>) -> ()
+  // CHECK: moe.z_loss %[[P]] outs(%{{.*}}) : (memref<?x8xf32>, memref<f64>) -> ()
+  moe.z_loss %p outs(%m) : (memref<?x8xf32>, memref<f64>) -> ()
+  // CHECK: moe.importance_loss %{{.*}}, %[[I]] experts(8) outs(%[[L]]) : (memref<?x2xf32>, memref<?x2xi32>, memref<f32>) -> ()
+  moe.importance_loss %w, %i experts(8) outs(%l) : (memref<?x2xf32>, memref<?x2xi32>, memref<f32>) -> ()
+  return
+}

@@ -69,3 +69,19 @@ func.func @pack_unranked(%w: tensor<*xf32>) {
   %0 = moe.pack %w : tensor<*xf32> -> !lm.packed<8x64xf32, panel>
   return
 }
+
+// -----
+
+func.func @z_loss_c1_buffer(%l: memref<?x8xf32>, %o: memref<?xf32>) {
+  // expected-error @below {{(z_loss_c1) the result must be a scalar}}
+  moe.z_loss %l outs(%o) : (memref<?x8xf32>, memref<?xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @z_loss_two_outs(%l: memref<?x8xf32>, %o: memref<f32>) {
+  // expected-error @below {{(forms_c3) expected one result or one memref in `outs`, got 2}}
+  moe.z_loss %l outs(%o, %o) : (memref<?x8xf32>, memref<f32>, memref<f32>) -> ()
+  return
+}

@@ -53,3 +53,23 @@ func.func @plan(%i: tensor<?x2xi32>, %w: tensor<?x2xf32>, %y: tensor<?x64xf32>) 
   %c = moe.combine %y, %w by %p : (tensor<?x64xf32>, tensor<?x2xf32>, !moe.plan<8, 2>) -> tensor<?x64xf32>
   return %c : tensor<?x64xf32>
 }
+
+// Capacity, row scale and zero-compute experts stay attributes and operands.
+// CHECK: func.func @bounded(%[[X:.*]]: memref<?x64xf32>, %[[I:.*]]: memref<?x2xi32>, %[[W:.*]]: memref<?x2xf32>,
+// CHECK:   moe.dispatch %[[I]] weights(%[[W]]) experts(8) outs(%[[OFFSETS:.*]], %[[WORK:.*]], %[[TOKEN:.*]], %[[ROW:.*]]) {capacity = 4 : i64, overflow = #moe.overflow<probability>}
+// CHECK:   moe.grouped_matmul gather %[[X]], %{{.*}} by %[[OFFSETS]], %[[WORK]], %[[TOKEN]], %[[ROW]] row_scale(%[[W]]) outs(%[[Y:.*]]) :
+// CHECK:   moe.combine %[[Y]], %[[W]] by %[[OFFSETS]], %[[WORK]], %[[TOKEN]], %[[ROW]] identity(%[[X]], %[[I]]) outs(%{{.*}}) {identity_from = 8 : i64}
+func.func @bounded(%x: tensor<?x64xf32>, %i: tensor<?x2xi32>, %w: tensor<?x2xf32>, %m: !lm.packed<8x64x64xf32, panel>) -> tensor<?x64xf32> {
+  %p = moe.dispatch %i weights(%w) experts(8) {capacity = 4 : i64, overflow = #moe.overflow<probability>} : (tensor<?x2xi32>, tensor<?x2xf32>) -> !moe.plan<8, 2>
+  %y = moe.grouped_matmul gather %x, %m by %p row_scale(%w) : (tensor<?x64xf32>, !lm.packed<8x64x64xf32, panel>, !moe.plan<8, 2>, tensor<?x2xf32>) -> tensor<?x64xf32>
+  %c = moe.combine %y, %w by %p identity(%x, %i) {identity_from = 8 : i64} : (tensor<?x64xf32>, tensor<?x2xf32>, !moe.plan<8, 2>, tensor<?x64xf32>, tensor<?x2xi32>) -> tensor<?x64xf32>
+  return %c : tensor<?x64xf32>
+}
+
+// A loss is written to a scalar of the caller's.
+// CHECK: func.func @loss(%[[L:.*]]: memref<?x8xf32>, %[[OUT:.*]]: memref<f32>, %{{.*}}: memref<?xi8>
+// CHECK:   moe.z_loss %[[L]] outs(%[[OUT]]) : (memref<?x8xf32>, memref<f32>) -> ()
+func.func @loss(%l: tensor<?x8xf32>) -> tensor<f32> {
+  %0 = moe.z_loss %l : (tensor<?x8xf32>) -> tensor<f32>
+  return %0 : tensor<f32>
+}

@@ -97,11 +97,7 @@ llvm::Error moec::linkExecutable(const LinkKit &kit,
     arguments.insert(arguments.end(), {"--export-dynamic", "--whole-archive",
                                        archive, "--no-whole-archive"});
   add({"libMoERuntimeMain.a", "libMoERuntime.a", "libpcre2-8.a",
-       "libutf8proc.a"});
-  // The forwarders define the entry points first, where there are any.
-  if (!isStatic)
-    add({"libMoEOpenMPForwarders.a"});
-  add({"libMoEOpenMP.a", "libstdc++.a"});
+       "libutf8proc.a", "libMoEOpenMP.a", "libstdc++.a"});
   if (isStatic)
     add({"libm.a", "libgcc.a", "libgcc_eh.a", "libc.a"});
   else

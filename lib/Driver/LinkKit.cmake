@@ -39,13 +39,13 @@ configure_file(${MOE_PCRE2_ARCHIVE} ${kit}/libpcre2-8.a COPYONLY)
 configure_file(${MOE_UTF8PROC_ARCHIVE} ${kit}/libutf8proc.a COPYONLY)
 set(kit_archives)
 set(kit_built)
-foreach(target MoERuntime MoERuntimeMain MoEOpenMP MoEOpenMPForwarders)
+foreach(target MoERuntime MoERuntimeMain MoEOpenMP)
   list(APPEND kit_archives ${kit}/lib${target}.a)
   list(APPEND kit_built $<TARGET_FILE:${target}>)
 endforeach()
 add_custom_command(
   OUTPUT ${kit_archives}
   COMMAND ${CMAKE_COMMAND} -E copy ${kit_built} ${kit}
-  DEPENDS MoERuntime MoERuntimeMain MoEOpenMP MoEOpenMPForwarders
+  DEPENDS MoERuntime MoERuntimeMain MoEOpenMP
   COMMENT "Link kit: runtime")
 add_custom_target(MoELinkKit ALL DEPENDS ${kit_archives})

@@ -1,4 +1,4 @@
-//===- HostThreads.cpp - How many threads, and how they wait --------------===//
+//===- HostThreads.cpp - How many threads -------------------------------===//
 //
 // Part of moe-mlir.
 //
@@ -7,7 +7,6 @@
 #include "HostThreads.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <sched.h>
 #include <set>
@@ -32,14 +31,6 @@ int64_t defaultThreads() {
     cores.insert(siblings);
   }
   return std::max<int64_t>(1, int64_t(cores.size()));
-}
-
-void limitBarrierSpinning() {
-  if (!std::getenv("KMP_BLOCKTIME") && !std::getenv("OMP_WAIT_POLICY"))
-    setenv("KMP_BLOCKTIME", "50us", /*overwrite=*/0);
-  // Every region names its number of threads, and libomp hangs or aborts when
-  // this is no number.
-  unsetenv("OMP_NUM_THREADS");
 }
 
 } // namespace moe::runtime

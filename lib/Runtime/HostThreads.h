@@ -1,4 +1,4 @@
-//===- HostThreads.h - How many threads, and how they wait ------*- C++ -*-===//
+//===- HostThreads.h - How many threads ------------------ ------*- C++ -*-===//
 //
 // Part of moe-mlir.
 //
@@ -13,11 +13,6 @@ namespace moe::runtime {
 
 /// The physical cores that this process may run on, at least 1.
 int64_t defaultThreads();
-
-/// Lets the threads of libomp spin at barriers for 50 us at most before they
-/// sleep, unless the user has chosen otherwise. Must run before libomp
-/// initialises itself, that is before the first parallel region.
-void limitBarrierSpinning();
 
 } // namespace moe::runtime
 

@@ -23,8 +23,8 @@ struct LinkKit {
   static llvm::Expected<LinkKit> find(const char *argv0);
 };
 
-/// What an executable needs of the system that runs it: libc and libm, and
-/// libomp where it is installed; or nothing.
+/// What an executable needs of the system that runs it: libc and libm, or
+/// nothing.
 enum class Linkage { Dynamic, Static };
 
 /// Links objects with the runtime into an executable at `output`, in process.

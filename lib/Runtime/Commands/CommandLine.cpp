@@ -321,7 +321,6 @@ static Result<int> execute(const Command &command,
 
 int runCommandLine(int argc, char **argv,
                    std::span<const MoeCodeVersion> versions) {
-  limitBarrierSpinning();
   installSignalHandlers();
   CommandOptions options;
   CommandTable table(options);

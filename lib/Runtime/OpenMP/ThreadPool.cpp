@@ -13,7 +13,7 @@
 
 using namespace moe::openmp;
 
-/// As KMP_BLOCKTIME for libomp: long enough for a barrier between kernels, too
+/// Long enough for a barrier between kernels, too
 /// short to take a core from anybody else.
 static constexpr std::chrono::microseconds kSpinTime{50};
 

@@ -37,7 +37,9 @@ int64_t moec::kernels::getScratchBytes(Operation *op, const Target &target) {
       .Case([](mlir::moe::DispatchOp dispatch) {
         return int64_t(dispatch.getExperts()) * 4;
       })
-      .Case([](lm::AttentionOp) { return int64_t(64 * 4); })
+      .Case([](lm::AttentionOp attention) {
+        return attentionScratchBytes(attention);
+      })
       .Default([](Operation *) { return int64_t(0); });
 }
 

@@ -55,8 +55,8 @@ uint64_t test::numberFrom(const char *variable, uint64_t otherwise) {
 }
 
 RandomCase::RandomCase(const std::string &text, uint64_t seed,
-                       const Variant &variant)
-    : text(text), seed(seed), variant(variant),
+                       const Variant &variant, int64_t rows)
+    : text(text), seed(seed), variant(variant), rows(rows),
       context(MLIRContext::Threading::DISABLED) {
   DialectRegistry registry;
   registerDialects(registry);
@@ -98,7 +98,7 @@ RuntimeValue RandomCase::makeArgument(unsigned number, RankedTensorType type,
   if (!getTensor(whole)) {
     SmallVector<int64_t> shape(type.getShape());
     if (!isWeight)
-      shape[0] = kRows;
+      shape[0] = rows;
     whole = makeValue(
         isWeight ? makeRandomWeight(seed, "w" + std::to_string(number), element,
                                     shape)
@@ -107,7 +107,7 @@ RuntimeValue RandomCase::makeArgument(unsigned number, RankedTensorType type,
   if (isWeight)
     return whole;
   const Tensor &all = *getTensor(whole);
-  int64_t width = all.data.size() / kRows;
+  int64_t width = all.data.size() / rows;
   SmallVector<int64_t> shape(all.shape.begin(), all.shape.end());
   shape[0] = last - first;
   return makeValue(Tensor(element, shape,
@@ -117,7 +117,7 @@ RuntimeValue RandomCase::makeArgument(unsigned number, RankedTensorType type,
 
 std::vector<RuntimeValue>
 RandomCase::getArguments(int64_t first, int64_t last, Sequence &sequence) {
-  assert(last <= kRows && "not so many rows");
+  assert(last <= rows && "not so many rows");
   std::vector<RuntimeValue> arguments;
   unsigned nextCache = 0;
   for (auto [i, type] : llvm::enumerate(getFunction().getArgumentTypes())) {
@@ -145,8 +145,8 @@ RandomCase::call(int64_t first, int64_t last, int64_t slots,
   std::vector<RuntimeValue> arguments = getArguments(first, last, sequence);
   CallShape shape;
   shape.capacity = llvm::alignTo(std::max<int64_t>(last - first, 1), 16);
-  shape.extent = sequence.caches.empty() ? 0 : 192;
+  shape.extent = sequence.caches.empty() ? 0 : llvm::alignTo(rows, 64);
   shape.slots = slots;
-  SmallVector<int64_t> rows(getFunction().getNumResults(), last - first);
-  return compiled->call(arguments, sequence.cacheBytes, rows, shape);
+  SmallVector<int64_t> counts(getFunction().getNumResults(), last - first);
+  return compiled->call(arguments, sequence.cacheBytes, counts, shape);
 }

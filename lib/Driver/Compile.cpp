@@ -92,6 +92,7 @@ private:
   std::optional<::moe::ModelConfig> config;
   std::unique_ptr<::moe::WeightSource> weights;
   ::moe::ElementType activation = ::moe::ElementType::F32;
+  ::moe::CacheType cacheType = ::moe::CacheType::F32;
   std::string directory;
   /// Owned by `model` or `graph`.
   ModuleOp module;
@@ -149,12 +150,16 @@ llvm::Error Compilation::importModel() {
     weights = std::move(*mapped);
   }
   activation = activationType(config->weightType, machine.kernels);
-  model = ::moe::buildModel(context, *config, activation);
+  cacheType = options.cacheType.value_or(::moe::defaultCacheType(*config));
+  model = ::moe::buildModel(context, *config, activation, cacheType);
   module = *model;
   return llvm::Error::success();
 }
 
 llvm::Error Compilation::importGraph() {
+  if (options.cacheType)
+    return makeError("--kv: a graph says itself what its caches hold "
+                     "(!lm.state); expected a model");
   llvm::Expected<GraphFile> read = readGraph(context, options.input);
   if (!read)
     return read.takeError();
@@ -289,7 +294,7 @@ llvm::Error Compilation::writeWeights(OutputFile &executable) {
   std::string chosen = names.of(Emit::Executable);
   StringRef name = llvm::sys::path::filename(chosen);
   PayloadInputs inputs{module,  placements,      *config,
-                       activation, *weights,     machine,
+                       activation, cacheType,    *weights,     machine,
                        name.str(), options.chunk, options.threads,
                        payloadFiles()};
   uint64_t bytes = payloadBytes(inputs);

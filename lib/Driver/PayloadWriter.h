@@ -9,6 +9,7 @@
 
 #include "moe/Driver/Pack.h"
 #include "moe/Driver/TargetMachine.h"
+#include "moe/Import/ModelBuilder.h"
 #include "moe/Import/WeightMap.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -26,6 +27,7 @@ struct PayloadInputs {
   llvm::ArrayRef<WeightPlacement> placements;
   const moe::ModelConfig &config;
   moe::ElementType activation;
+  moe::CacheType cacheType;
   const moe::WeightSource &weights;
   const MachineDescription &machine;
   std::string modelName;

@@ -2,7 +2,8 @@
 //
 // Part of moe-mlir. Keys as [kv head][position / 16][head size][16 positions],
 // so that a vector holds one element of 16 keys; values as [kv head][position]
-// [head size]. Positions are counted from 0.
+// [head size]. Positions are counted from 0. Where elements are q8_0, scales
+// [kv head][position] follow the keys, and others the values.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,6 +31,9 @@ struct KVCache {
   mlir::Value viewKeys(Emitter &e) const;
   /// memref<? x head size>, index head * extent + position.
   mlir::Value viewValues(Emitter &e) const;
+
+  /// memref<? x f32>, index head * extent + position.
+  mlir::Value viewScales(Emitter &e, bool ofValues) const;
 
   /// Buffers of one block in f32.
   mlir::MemRefType wideKeysType(Emitter &e) const;

@@ -125,6 +125,7 @@ TEST(ChunkInvariance, Segments) {
     expectSameBitsOverSegments({.heads = 3, .kvHeads = 3, .headDim = 8,
                                 .window = 30, .cache = "f16"},
                                variant);
+    expectSameBitsOverSegments({.headDim = 20, .cache = "i8"}, variant);
   }
 }
 

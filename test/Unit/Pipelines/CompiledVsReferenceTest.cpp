@@ -146,7 +146,9 @@ TEST(CompiledVsReference, Segments) {
   for (const AttentionSizes &sizes :
        {AttentionSizes{.headDim = 12, .sinks = true},
         AttentionSizes{.heads = 6, .kvHeads = 1, .headDim = 8, .window = 1050,
-                       .cache = "bf16"}}) {
+                       .cache = "bf16"},
+        AttentionSizes{.heads = 3, .kvHeads = 3, .headDim = 20,
+                       .cache = "i8"}}) {
     RandomCase graph(makeAttentionGraph(sizes), 11,
                      variants[sizes.window ? 0 : variants.size() - 1], 2100);
     SCOPED_TRACE(graph.describe());

@@ -125,9 +125,7 @@ RandomCase::getArguments(int64_t first, int64_t last, Sequence &sequence) {
       arguments.push_back(first);
     } else if (auto state = dyn_cast<lm::StateType>(type)) {
       if (nextCache == sequence.caches.size()) {
-        sequence.caches.push_back(std::make_shared<Cache>(
-            *getElement(state.getElementType()), state.getHeads(),
-            state.getHeadDim()));
+        sequence.caches.push_back(std::make_shared<Cache>(state));
         sequence.cacheBytes.emplace_back();
       }
       arguments.push_back(sequence.caches[nextCache++]);

@@ -269,7 +269,7 @@ Rows BlockText::attention(Rows x) {
   k = rope(k, kvHeads);
   std::string state =
       formatv("!lm.state<{0}x{1}x{2}>", kvHeads, headDim,
-              choose.among<std::string>({"f32", "bf16", "f16"}));
+              choose.among<std::string>({"f32", "bf16", "f16", "i8"}));
   std::string kv = text.argument(state), sinks;
   std::string sinkType = formatv("tensor<{0}xf32>", heads);
   bool hasSinks = choose.chance(30);

@@ -55,26 +55,22 @@ public:
   void addBlocks(Value n, Value count, Value at, Value from, Value to);
 
 private:
-  /// One tile: how many queries, the first one and its state.
-  struct Tile {
-    int64_t queries;
-    Value n, at;
-    SmallVector<Value> first, end; // positions that each sees of the block
+  /// Positions [first, end).
+  struct Range {
+    Value first, end;
   };
 
-  std::pair<Value, Value> visible(Value n);
-  void addTile(int64_t queries, Value n, Value at);
-  void dotKeys(const Tile &tile);
-  void addSoftmax(Value q, const Tile &tile);
-  void addValues(const Tile &tile);
-  void addColumns(const Tile &tile, Value column, int64_t vectors,
-                  Value commonFirst, Value commonEnd);
+  Range visible(Value n);
+  void addTile(Value n, Value size, Value at);
+  void dotKeys(int64_t queries, Value n, Value q);
+  void addSoftmax(Value n, Value q, Value row);
+  void addValues(int64_t queries, Value q, Value row, Range range);
 
   Emitter &e;
   const AttentionShape &shape;
   double scale;
   Value kvHead, states;
-  Value scores, rescales, wideKeys, wideValues;
+  Value scores, wideKeys, wideValues;
   Value base, from, to; // of the block
 };
 } // namespace
@@ -88,7 +84,6 @@ void SegmentEmitter::placeScratch(Value scratch) {
     return view;
   };
   scores = place(MemRefType::get({kTile, kBlock}, f32));
-  rescales = place(MemRefType::get({kTile, kPanel}, f32));
   wideKeys = place(shape.cache.wideKeysType(e));
   wideValues = place(shape.cache.wideValuesType(e));
 }
@@ -105,27 +100,29 @@ void SegmentEmitter::clear(Value at, Value count) {
   });
 }
 
-/// Positions [first, second) of the block that query n sees.
-std::pair<Value, Value> SegmentEmitter::visible(Value n) {
+/// The positions of the block that query n sees.
+SegmentEmitter::Range SegmentEmitter::visible(Value n) {
   auto [first, end] = shape.seen(e, shape.row(e, n));
   return {e.max(e.max(first, base), from),
           e.min(e.min(end, e.add(base, kBlock)), to)};
 }
 
-/// scores[q][j] = q . K[j], added in ascending order over the head.
-void SegmentEmitter::dotKeys(const Tile &tile) {
+/// scores[q + i][j] = q_i . K[j] for queries n, n + 1, ..., added in ascending
+/// order over the head.
+void SegmentEmitter::dotKeys(int64_t queries, Value n, Value q) {
   int64_t size = shape.cache.size();
-  SmallVector<std::pair<Value, Value>> at; // row and first column of each
-  for (int64_t q = 0; q < tile.queries; ++q) {
-    Value n = e.add(tile.n, q);
-    at.push_back({shape.row(e, n), e.mul(shape.head(e, kvHead, n), size)});
+  SmallVector<std::pair<Value, Value>> places; // row and first column of each
+  for (int64_t i = 0; i < queries; ++i) {
+    Value number = e.add(n, i);
+    places.push_back(
+        {shape.row(e, number), e.mul(shape.head(e, kvHead, number), size)});
   }
   // As many positions at once as registers hold accumulators for.
   int64_t perPanel = kPanel / e.lanes;
-  int64_t panels = e.lanes == 16 || tile.queries == 1 ? kBlock / kPanel : 1;
+  int64_t panels = e.lanes == 16 || queries == 1 ? kBlock / kPanel : 1;
   int64_t vectors = panels * perPanel;
   e.loop(e.index(0), e.index(kBlock / kPanel), panels, [&](Value panel) {
-    SmallVector<Value> zero(tile.queries * vectors, e.splat(0.0));
+    SmallVector<Value> zero(queries * vectors, e.splat(0.0));
     auto sums = e.loop(
         e.index(0), e.index(size), 1, zero,
         [&](Value d, ValueRange c) -> SmallVector<Value> {
@@ -133,27 +130,25 @@ void SegmentEmitter::dotKeys(const Tile &tile) {
           for (int64_t v = 0; v < vectors; ++v)
             k.push_back(e.load(wideKeys, {e.add(panel, v / perPanel), d,
                                           e.index(v % perPanel * e.lanes)}));
-          for (auto [q, place] : llvm::enumerate(at)) {
+          for (auto [i, place] : llvm::enumerate(places)) {
             Value x = e.broadcast(
                 e.loadScalar(shape.q, {place.first, e.add(place.second, d)}));
             for (int64_t v = 0; v < vectors; ++v)
-              next.push_back(e.fma(x, k[v], c[q * vectors + v]));
+              next.push_back(e.fma(x, k[v], c[i * vectors + v]));
           }
           return next;
         });
     for (auto [i, sum] : llvm::enumerate(sums))
       e.store(sum, scores,
-              {e.index(i / vectors),
+              {e.add(q, i / vectors),
                e.add(e.mul(panel, kPanel), i % vectors * e.lanes)});
   });
 }
 
-/// One step of a query's running softmax: scores become exp(score - maximum),
-/// and the state's maximum and sum move on. A query that sees nothing of the
-/// block keeps its state.
-void SegmentEmitter::addSoftmax(Value q, const Tile &tile) {
-  auto [first, end] = visible(e.add(tile.n, q));
-  Value row = e.add(tile.at, q);
+/// One step of the running softmax of query n, whose scores are those of q:
+/// they become exp(score - maximum), and the state is brought to that maximum.
+void SegmentEmitter::addSoftmax(Value n, Value q, Value row) {
+  Range range = visible(n);
   Value minusInf = e.splat(-std::numeric_limits<double>::infinity());
   SmallVector<Value> s;
   Value most;
@@ -162,17 +157,17 @@ void SegmentEmitter::addSoftmax(Value q, const Tile &tile) {
     auto upTo = [&](Value p) {
       return e.maskOf(e.max(e.sub(p, start), e.index(0)));
     };
-    Value before = upTo(first);
+    Value before = upTo(range.first);
     before = arith::XOrIOp::create(e.b, e.loc, before,
                                    e.integer(before.getType(), -1));
-    Value mask = arith::AndIOp::create(e.b, e.loc, upTo(end), before);
+    Value mask = arith::AndIOp::create(e.b, e.loc, upTo(range.end), before);
     Value score = e.load(scores, {q, e.index(column)});
     s.push_back(e.select(mask, e.mulf(score, e.splat(scale)), minusInf));
     most = most ? e.maxf(most, s.back()) : s.back();
   }
-  Value sees = e.less(first, end);
-  Value old = e.loadScalar(states, {row, e.index(shape.maximumColumn())});
-  Value oldSum = e.loadScalar(states, {row, e.index(shape.sumColumn())});
+  Value maximumColumn = e.index(shape.maximumColumn());
+  Value sumColumn = e.index(shape.sumColumn());
+  Value old = e.loadScalar(states, {row, maximumColumn});
   Value maximum = e.maxf(old, e.reduceMax(most));
   Value rescale = emitExp(e, e.subf(old, maximum));
   Value wide = e.broadcast(maximum), sum = e.splat(0.0);
@@ -181,92 +176,87 @@ void SegmentEmitter::addSoftmax(Value q, const Tile &tile) {
     e.store(p, scores, {q, e.index(v * e.lanes)});
     sum = e.addf(sum, p);
   }
-  Value newSum = e.addf(e.mulf(oldSum, rescale), e.reduceAdd(sum));
-  e.storeScalar(e.select(sees, maximum, old), states,
-                {row, e.index(shape.maximumColumn())});
-  e.storeScalar(e.select(sees, newSum, oldSum), states,
-                {row, e.index(shape.sumColumn())});
-  e.storeScalar(e.select(sees, rescale, e.f32(1.0)), rescales, {q, e.index(0)});
+  Value scaled = e.mulf(e.loadScalar(states, {row, sumColumn}), rescale);
+  e.storeScalar(maximum, states, {row, maximumColumn});
+  e.storeScalar(e.addf(scaled, e.reduceAdd(sum)), states, {row, sumColumn});
+  rescale = e.broadcast(rescale);
+  e.columns(shape.cache.paddedSize(), [&](Value column, int64_t) {
+    Value acc = e.load(states, {row, column});
+    e.store(e.mulf(acc, rescale), states, {row, column});
+  });
 }
 
-/// acc = acc * rescale + sum of p[j] * V[j], ascending, for some columns. The
-/// positions that all queries of the tile see share the loads of V; before and
-/// after them each query goes over its own.
-void SegmentEmitter::addColumns(const Tile &tile, Value column, int64_t vectors,
-                                Value commonFirst, Value commonEnd) {
-  auto at = [&](int64_t v) { return e.add(column, v * e.lanes); };
-  SmallVector<Value> acc;
-  for (int64_t q = 0; q < tile.queries; ++q) {
-    Value rescale =
-        e.broadcast(e.loadScalar(rescales, {e.index(q), e.index(0)}));
-    for (int64_t v = 0; v < vectors; ++v)
-      acc.push_back(
-          e.mulf(e.load(states, {e.add(tile.at, q), at(v)}), rescale));
-  }
-  auto add = [&](int64_t first, int64_t count, Value lower, Value upper) {
-    SmallVector<Value> init(
-        ArrayRef(acc).slice(first * vectors, count * vectors));
-    auto sums =
-        e.loop(lower, upper, 1, init,
-               [&](Value j, ValueRange c) -> SmallVector<Value> {
-                 Value inBlock = e.sub(j, base);
-                 SmallVector<Value> values, next;
-                 for (int64_t v = 0; v < vectors; ++v)
-                   values.push_back(e.load(wideValues, {inBlock, at(v)}));
-                 for (int64_t q = 0; q < count; ++q) {
-                   Value p = e.broadcast(
-                       e.loadScalar(scores, {e.index(first + q), inBlock}));
-                   for (int64_t v = 0; v < vectors; ++v)
-                     next.push_back(e.fma(p, values[v], c[q * vectors + v]));
-                 }
-                 return next;
-               });
-    llvm::copy(sums, acc.begin() + first * vectors);
+/// Adds p[j] * V[j] over a range of positions, ascending, to the states of
+/// queries that all see it; they share the loads of V.
+void SegmentEmitter::addValues(int64_t queries, Value q, Value row,
+                               Range range) {
+  auto addColumns = [&](Value column, int64_t vectors) {
+    auto at = [&](int64_t v) { return e.add(column, v * e.lanes); };
+    SmallVector<Value> acc;
+    for (int64_t i = 0; i < queries * vectors; ++i)
+      acc.push_back(e.load(states, {e.add(row, i / vectors), at(i % vectors)}));
+    acc = e.loop(
+        range.first, range.end, 1, acc,
+        [&](Value j, ValueRange c) -> SmallVector<Value> {
+          Value inBlock = e.sub(j, base);
+          SmallVector<Value> values, next;
+          for (int64_t v = 0; v < vectors; ++v)
+            values.push_back(e.load(wideValues, {inBlock, at(v)}));
+          for (int64_t i = 0; i < queries; ++i) {
+            Value p = e.broadcast(e.loadScalar(scores, {e.add(q, i), inBlock}));
+            for (int64_t v = 0; v < vectors; ++v)
+              next.push_back(e.fma(p, values[v], c[i * vectors + v]));
+          }
+          return next;
+        });
+    for (auto [i, sum] : llvm::enumerate(acc))
+      e.store(sum, states, {e.add(row, i / vectors), at(i % vectors)});
   };
-  if (tile.queries > 1)
-    for (int64_t q = 0; q < tile.queries; ++q)
-      add(q, 1, tile.first[q], e.min(tile.end[q], commonFirst));
-  add(0, tile.queries, commonFirst, commonEnd);
-  if (tile.queries > 1)
-    for (int64_t q = 0; q < tile.queries; ++q)
-      add(q, 1, e.max(tile.first[q], commonEnd), tile.end[q]);
-  for (auto [i, sum] : llvm::enumerate(acc))
-    e.store(sum, states, {e.add(tile.at, i / vectors), at(i % vectors)});
-}
-
-void SegmentEmitter::addValues(const Tile &tile) {
-  Value first = tile.first[0], end = tile.end[0];
-  for (int64_t q = 1; q < tile.queries; ++q) {
-    first = e.max(first, tile.first[q]);
-    end = e.min(end, tile.end[q]);
-  }
-  end = e.max(end, first);
   int64_t columns = shape.cache.paddedSize();
-  int64_t vectors = e.lanes == 16 || tile.queries == 1 ? 4 : 2;
+  int64_t vectors = e.lanes == 16 || queries == 1 ? 4 : 2;
   int64_t width = vectors * e.lanes, whole = columns / width * width;
-  if (whole)
-    e.loop(e.index(0), e.index(whole), width, [&](Value column) {
-      addColumns(tile, column, vectors, first, end);
-    });
-  if (whole < columns)
-    addColumns(tile, e.index(whole), (columns - whole) / e.lanes, first, end);
+  e.when(e.less(range.first, range.end), [&] {
+    if (whole)
+      e.loop(e.index(0), e.index(whole), width,
+             [&](Value column) { addColumns(column, vectors); });
+    if (whole < columns)
+      addColumns(e.index(whole), (columns - whole) / e.lanes);
+  });
 }
 
-void SegmentEmitter::addTile(int64_t queries, Value n, Value at) {
-  Tile tile{queries, n, at, {}, {}};
-  Value seesAny;
-  for (int64_t q = 0; q < queries; ++q) {
-    auto [first, end] = visible(e.add(n, q));
-    tile.first.push_back(first);
-    tile.end.push_back(end);
-    Value sees = e.less(first, end);
-    seesAny = seesAny ? arith::OrIOp::create(e.b, e.loc, seesAny, sees) : sees;
+/// A whole tile shares the loads of K, and those of V at the positions that
+/// all its queries see; before and after those each query goes over its own.
+/// The queries of a smaller one are taken singly.
+void SegmentEmitter::addTile(Value n, Value size, Value at) {
+  Value zero = e.index(0), isWhole = e.equal(size, e.index(kTile));
+  auto each = [&](function_ref<void(Value, Value, Range)> body) {
+    e.loop(zero, size, 1, [&](Value q) {
+      Value number = e.add(n, q);
+      Range range = visible(number);
+      e.when(e.less(range.first, range.end), [&] { body(number, q, range); });
+    });
+  };
+  e.when(
+      isWhole, [&] { dotKeys(kTile, n, zero); },
+      [&] { each([&](Value m, Value q, Range) { dotKeys(1, m, q); }); });
+  each([&](Value m, Value q, Range) { addSoftmax(m, q, e.add(at, q)); });
+  Range common = visible(n);
+  for (int64_t q = 1; q < kTile; ++q) {
+    Range range = visible(e.add(n, q));
+    common.first = e.max(common.first, range.first);
+    common.end = e.min(common.end, range.end);
   }
-  e.when(seesAny, [&] {
-    dotKeys(tile);
-    e.loop(e.index(0), e.index(queries), 1,
-           [&](Value q) { addSoftmax(q, tile); });
-    addValues(tile);
+  common.first = e.select(isWhole, common.first, base);
+  common.end = e.select(isWhole, e.max(common.first, common.end), common.first);
+  if (shape.window)
+    each([&](Value, Value q, Range range) {
+      range.end = e.min(range.end, common.first);
+      addValues(1, q, e.add(at, q), range);
+    });
+  addValues(kTile, zero, at, common);
+  each([&](Value, Value q, Range range) {
+    range.first = e.max(range.first, common.end);
+    addValues(1, q, e.add(at, q), range);
   });
 }
 
@@ -283,11 +273,10 @@ void SegmentEmitter::addBlocks(Value n, Value count, Value at, Value low,
            base = e.mul(block, kBlock);
            shape.cache.widenKeys(e, kvHead, block, wideKeys);
            shape.cache.widenValues(e, kvHead, block, wideValues);
-           Value whole = e.mul(e.div(count, kTile), kTile);
-           e.loop(e.index(0), whole, kTile,
-                  [&](Value i) { addTile(kTile, e.add(n, i), e.add(at, i)); });
-           e.loop(whole, count, 1,
-                  [&](Value i) { addTile(1, e.add(n, i), e.add(at, i)); });
+           e.loop(e.index(0), count, kTile, [&](Value i) {
+             Value size = e.min(e.sub(count, i), e.index(kTile));
+             addTile(e.add(n, i), size, e.add(at, i));
+           });
          });
 }
 

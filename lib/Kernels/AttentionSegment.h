@@ -46,7 +46,7 @@ struct AttentionShape {
 
   /// Bytes of a slot's own scratch for getSegmentFunction.
   int64_t scratchBytes() const {
-    return cache.wideBytes() + kTile * (kBlock + kPanel) * 4;
+    return cache.wideBytes() + kTile * kBlock * 4;
   }
 };
 

@@ -102,6 +102,7 @@ private:
   std::optional<::moe::ModelConfig> config;
   std::unique_ptr<::moe::WeightSource> weights;
   ::moe::ElementType activation = ::moe::ElementType::F32;
+  ::moe::CacheType cacheType = ::moe::CacheType::F32;
   std::string directory;
   /// Owned by `model` or `graph`.
   ModuleOp module;
@@ -157,6 +158,7 @@ llvm::Error Compilation::readModel() {
       return mapped.takeError();
     weights = std::move(*mapped);
   }
+  cacheType = options.cacheType.value_or(::moe::defaultCacheType(*config));
   return llvm::Error::success();
 }
 
@@ -165,7 +167,7 @@ void Compilation::buildFor(const MachineDescription &chosen) {
   machine = chosen;
   if (config) {
     activation = activationType(config->weightType, machine.kernels);
-    model = ::moe::buildModel(context, *config, activation);
+    model = ::moe::buildModel(context, *config, activation, cacheType);
     module = *model;
   }
   machine.kernels.setOn(module);
@@ -173,6 +175,9 @@ void Compilation::buildFor(const MachineDescription &chosen) {
 }
 
 llvm::Error Compilation::importGraph() {
+  if (options.cacheType)
+    return makeError("--kv: a graph says itself what its caches hold "
+                     "(!lm.state); expected a model");
   llvm::Expected<GraphFile> read = readGraph(context, options.input);
   if (!read)
     return read.takeError();
@@ -310,8 +315,9 @@ llvm::Error Compilation::writeWeights(OutputFile &executable) {
   // Directories are often called "model"; what the user chose says more.
   std::string chosen = names.of(Emit::Executable);
   StringRef name = llvm::sys::path::filename(chosen);
-  PayloadInputs inputs{versions,      *config,         *weights,      name.str(),
-                       options.chunk, options.threads, payloadFiles()};
+  PayloadInputs inputs{versions,      *config,         cacheType,
+                       *weights,      name.str(),      options.chunk,
+                       options.threads, payloadFiles()};
   uint64_t bytes = payloadBytes(inputs);
   bool embedded = options.weightsPlace == WeightsPlace::Embedded;
   std::string output = names.of(Emit::Executable);

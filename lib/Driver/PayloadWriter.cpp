@@ -66,7 +66,7 @@ static ordered_json modelCard(const PayloadInputs &inputs) {
   card["parameters_total"] = count.total;
   card["parameters_active"] = count.active;
   card["weight_type"] = typeName(config.weightType);
-  card["kv_type"] = typeName(config.weightType);
+  card["kv_type"] = ::moe::cacheTypeName(inputs.cacheType).str();
   card["sliding_window"] = window;
   card["source_hash"] = hex(0);
   card["exempt"] = ordered_json::array();

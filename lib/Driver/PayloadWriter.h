@@ -8,6 +8,7 @@
 #define MOE_LIB_DRIVER_PAYLOADWRITER_H
 
 #include "CodeVersion.h"
+#include "moe/Import/ModelBuilder.h"
 #include "moe/Import/WeightMap.h"
 
 namespace moec {
@@ -22,6 +23,7 @@ struct PayloadInputs {
   /// One or more, with one layout of the weights.
   llvm::ArrayRef<CodeVersion> versions;
   const moe::ModelConfig &config;
+  moe::CacheType cacheType;
   const moe::WeightSource &weights;
   std::string modelName;
   int64_t chunk;

@@ -2,8 +2,8 @@
 //
 // Part of moe-mlir. Rounding points: the residual stream, queries, keys and
 // values are f32; what a product with weights reads (outputs of norms, of
-// attention, of activations) has the activation type; the KV cache has the
-// weights' element type.
+// attention, of activations) has the activation type; the KV cache has a type
+// of its own.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,15 +22,15 @@ constexpr int64_t kDynamic = ShapedType::kDynamic;
 class ModelBuilder {
 public:
   ModelBuilder(MLIRContext &context, const ::moe::ModelConfig &config,
-               ::moe::ElementType activation)
+               ::moe::ElementType activation, ::moe::CacheType cache)
       : builder(&context), loc(builder.getUnknownLoc()), config(config),
-        activation(activation) {}
+        activation(activation), cache(cache) {}
 
   OwningOpRef<ModuleOp> build();
 
 private:
   Type typeOf(::moe::ElementType type);
-  /// Of weights and caches.
+  /// Of weights.
   Type element() { return typeOf(config.weightType); }
   RankedTensorType rows(int64_t columns, Type type) {
     return RankedTensorType::get({kDynamic, columns}, type);
@@ -62,6 +62,7 @@ private:
   Location loc;
   const ::moe::ModelConfig &config;
   ::moe::ElementType activation;
+  ::moe::CacheType cache;
   ModuleOp module;
   /// Weights in scope, by name without prefix.
   llvm::StringMap<Value> scope;
@@ -80,8 +81,10 @@ Type ModelBuilder::typeOf(::moe::ElementType type) {
 }
 
 lm::StateType ModelBuilder::stateType() {
+  Type types[] = {builder.getF32Type(), builder.getF16Type(),
+                  builder.getBF16Type(), builder.getI8Type()};
   return lm::StateType::get(builder.getContext(), config.kvHeads,
-                            config.headDim, element());
+                            config.headDim, types[int(cache)]);
 }
 
 SmallVector<std::pair<std::string, RankedTensorType>>
@@ -322,6 +325,32 @@ OwningOpRef<ModuleOp> ModelBuilder::build() {
 
 OwningOpRef<ModuleOp>(::moe::buildModel)(MLIRContext &context,
                                          const ModelConfig &config,
-                                         ElementType activation) {
-  return ModelBuilder(context, config, activation).build();
+                                         ElementType activation,
+                                         CacheType cache) {
+  return ModelBuilder(context, config, activation, cache).build();
+}
+
+static constexpr llvm::StringLiteral kCacheTypeNames[] = {"f32", "f16", "bf16",
+                                                          "q8_0"};
+
+StringRef(::moe::cacheTypeName)(CacheType type) {
+  return kCacheTypeNames[int(type)];
+}
+
+std::optional<::moe::CacheType>(::moe::parseCacheTypeName)(StringRef name) {
+  for (auto [i, known] : llvm::enumerate(kCacheTypeNames))
+    if (name == known)
+      return CacheType(i);
+  return std::nullopt;
+}
+
+::moe::CacheType(::moe::defaultCacheType)(const ModelConfig &config) {
+  switch (config.weightType) {
+  case ElementType::BF16:
+    return CacheType::BF16;
+  case ElementType::F16:
+    return CacheType::F16;
+  default:
+    return CacheType::F32;
+  }
 }

@@ -1,235 +1,261 @@
-//===- Attention.cpp - Kernels over the KV cache --------------------------===//
+//===- Attention.cpp - Attention over the KV cache ------------------------===//
 //
-// Part of moe-mlir. The cache of one layer: keys as [kv head][position / 16]
-// [head size][16 positions], so that a vector holds one element of 16 keys;
-// values as [kv head][position][head size]. Positions are counted from 0, and
-// blocks of 64 of them are the unit of the running softmax, whatever the chunk:
-// that is what keeps a row's bits independent of how a prompt was cut.
+// Part of moe-mlir. Work is cut into units of up to 32 queries of one KV head.
+// Where there are too few of them for the slots, as when one token reads a
+// long cache, slots first take (unit, segment) pairs and leave the states in
+// the scratch of all slots; a second loop merges them. Both ways call the same
+// segment function and merge its states in the same order.
 //
 //===----------------------------------------------------------------------===//
 
+#include "AttentionSegment.h"
 #include "Elementwise.h"
 #include "OpKernels.h"
 
 using namespace mlir;
 using namespace moec::kernels;
 
-static constexpr int64_t kPanel = 16, kBlock = 64;
+/// States that a slot's scratch has room for, for others to merge.
+static constexpr int64_t kStatesPerSlot = 128;
 
 namespace {
-/// Views of one layer's cache.
-struct Cache {
-  Value keys;   // memref<? x head size x 16>, index head * panels + panel
-  Value values; // memref<? x head size>, index head * extent + position
-  Value panels, extent;
-  int64_t heads, size;
+/// How an op's work is divided.
+struct Work {
+  Work(Emitter &e, lm::AttentionOp op, Value slots, Value scratch);
+
+  struct Unit {
+    Value kvHead, n, count;
+    Value firstRow, lastRow;
+  };
+  Unit unit(Value number) const;
+  int64_t stateBytes() const { return shape.stateColumns() * 4; }
+  int64_t slotBytes() const {
+    return shape.scratchBytes() + 2 * kUnit * stateBytes();
+  }
+
+  Value isSplit() const;
+  Value ownScratch(Value slot, int64_t bytes, MemRefType type) const;
+  /// The states that all slots share, and where those of a unit lie.
+  Value sharedStates() const;
+  Value sharedRow(const Unit &unit, Value segment) const;
+  void callSegment(const Unit &unit, Value segment, Value states, Value at,
+                   Value slot) const;
+
+  Emitter &e;
+  lm::AttentionOp op;
+  AttentionShape shape;
+  Value slots, scratch;
+  Value queries, unitsPerHead, units, firstSegment, segmentCount;
 };
 } // namespace
 
-static Cache viewCache(Emitter &e, Value bytes, Value extent,
-                       lm::StateType type) {
-  int64_t heads = type.getHeads(), size = type.getHeadDim();
-  int64_t width = type.getElementType().getIntOrFloatBitWidth() / 8;
-  Cache cache;
-  cache.heads = heads;
-  cache.size = size;
-  cache.extent = extent;
-  cache.panels = e.div(extent, kPanel);
-  auto dynamic = ShapedType::kDynamic;
-  cache.keys = memref::ViewOp::create(
-      e.b, e.loc,
-      MemRefType::get({dynamic, size, kPanel}, type.getElementType()), bytes,
-      e.index(0), ValueRange{e.mul(cache.panels, heads)});
-  cache.values = memref::ViewOp::create(
-      e.b, e.loc, MemRefType::get({dynamic, size}, type.getElementType()),
-      bytes, e.mul(extent, heads * size * width),
-      ValueRange{e.mul(extent, heads)});
-  return cache;
+Work::Work(Emitter &e, lm::AttentionOp op, Value slots, Value scratch)
+    : e(e), op(op), shape(AttentionShape::of(op)), slots(slots),
+      scratch(scratch) {
+  Value rows = e.dim(op.getQ(), 0);
+  queries = e.mul(rows, shape.group);
+  unitsPerHead = e.ceilDiv(queries, e.index(kUnit));
+  units = e.mul(unitsPerHead, shape.cache.heads());
+  auto [first, end] = shape.segments(e, e.index(0), e.sub(rows, e.index(1)));
+  firstSegment = first;
+  segmentCount = e.sub(end, first);
 }
 
-void moec::kernels::emitKernel(Emitter &e, lm::AppendOp op, const Slot &slot) {
-  Cache cache = viewCache(e, op.getState(), op.getExtent(), op.getCacheType());
-  auto [first, last] = e.share(e.dim(op.getK(), 0), slot.number, slot.count);
-  e.loop(first, last, 1, [&](Value row) {
-    Value position = e.add(op.getPosition(), row);
-    e.loop(e.index(0), e.index(cache.heads), 1, [&](Value head) {
-      Value start = e.mul(head, cache.size);
-      Value panel = e.add(e.mul(head, cache.panels), e.div(position, kPanel));
-      Value lane = e.rem(position, e.index(kPanel));
-      e.loop(e.index(0), e.index(cache.size), 1, [&](Value d) {
-        Value k = e.loadScalar(op.getK(), {row, e.add(start, d)});
-        e.storeScalar(k, cache.keys, {panel, d, lane});
-      });
-      Value at = e.add(e.mul(head, cache.extent), position);
-      e.columns(cache.size, [&](Value d, int64_t count) {
-        Value v = e.load(op.getV(), {row, e.add(start, d)}, count);
-        e.store(v, cache.values, {at, d}, count);
-      });
+/// Later rows see more: units are numbered first, last, second, ..., so that
+/// any range of numbers costs about as much as another.
+Work::Unit Work::unit(Value number) const {
+  Unit unit;
+  unit.kvHead = e.div(number, unitsPerHead);
+  Value i = e.rem(number, unitsPerHead), half = e.div(i, 2);
+  Value isEven = e.equal(e.rem(i, e.index(2)), e.index(0));
+  Value fromEnd = e.sub(e.sub(unitsPerHead, e.index(1)), half);
+  unit.n = e.mul(e.select(isEven, half, fromEnd), kUnit);
+  unit.count = e.min(e.sub(queries, unit.n), e.index(kUnit));
+  unit.firstRow = shape.row(e, unit.n);
+  unit.lastRow = shape.row(e, e.sub(e.add(unit.n, unit.count), e.index(1)));
+  return unit;
+}
+
+/// Whether slots take segments: there is more than one, whole units would
+/// leave slots idle, and the states fit.
+Value Work::isSplit() const {
+  Value states = e.mul(e.mul(queries, shape.cache.heads()), segmentCount);
+  Value room = e.sub(e.dim(scratch, 0), e.mul(slots, slotBytes()));
+  Value conditions[] = {e.less(e.index(1), segmentCount),
+                        e.less(e.index(0), e.rem(units, slots)),
+                        e.less(units, e.mul(slots, 4)),
+                        e.lessEqual(e.mul(states, stateBytes()), room)};
+  Value all = conditions[0];
+  for (Value condition : ArrayRef(conditions).drop_front())
+    all = arith::AndIOp::create(e.b, e.loc, all, condition);
+  return all;
+}
+
+Value Work::ownScratch(Value slot, int64_t bytes, MemRefType type) const {
+  Value start = e.add(e.mul(slot, slotBytes()), bytes);
+  SmallVector<Value> sizes;
+  if (type.getElementType().isInteger(8))
+    sizes.push_back(e.index(shape.scratchBytes()));
+  else
+    sizes.push_back(e.index(kUnit));
+  return memref::ViewOp::create(e.b, e.loc, type, scratch, start, sizes);
+}
+
+Value Work::sharedStates() const {
+  Value start = e.mul(slots, slotBytes());
+  Value count = e.div(e.sub(e.dim(scratch, 0), start), e.index(stateBytes()));
+  return memref::ViewOp::create(e.b, e.loc, shape.stateType(e), scratch, start,
+                                ValueRange{count});
+}
+
+Value Work::sharedRow(const Unit &unit, Value segment) const {
+  Value all = e.mul(queries, shape.cache.heads());
+  Value row = e.mul(e.sub(segment, firstSegment), all);
+  return e.add(e.add(row, e.mul(unit.kvHead, queries)), unit.n);
+}
+
+void Work::callSegment(const Unit &unit, Value segment, Value states, Value at,
+                       Value slot) const {
+  auto bytes = MemRefType::get({ShapedType::kDynamic}, e.b.getI8Type());
+  Value own = ownScratch(slot, 0, bytes);
+  func::CallOp::create(
+      e.b, e.loc, getSegmentFunction(e, op),
+      ValueRange{shape.q, shape.cache.bytes, shape.cache.extent, shape.position,
+                 unit.kvHead, unit.n, unit.count, segment, states, at, own});
+}
+
+/// The state of a query before its first segment: a sink is one more logit,
+/// with no value.
+static void beginTotals(const Work &work, const Work::Unit &unit,
+                        Value totals) {
+  Emitter &e = work.e;
+  const AttentionShape &shape = work.shape;
+  lm::AttentionOp op = work.op;
+  Value sinks = op.getSinks();
+  e.loop(e.index(0), unit.count, 1, [&](Value q) {
+    e.columns(shape.stateColumns(), [&](Value column, int64_t) {
+      e.store(e.splat(0.0), totals, {q, column});
+    });
+    Value maximum = e.f32(-std::numeric_limits<double>::infinity());
+    if (sinks) {
+      Value head = shape.head(e, unit.kvHead, e.add(unit.n, q));
+      maximum = e.loadScalar(sinks, {head});
+      e.storeScalar(e.f32(1.0), totals, {q, e.index(shape.sumColumn())});
+    }
+    e.storeScalar(maximum, totals, {q, e.index(shape.maximumColumn())});
+  });
+}
+
+/// Merges one segment's state of a query into its total: both are scaled to
+/// the larger maximum.
+static void mergeState(Emitter &e, const AttentionShape &shape, Value total,
+                       Value q, Value state, Value at) {
+  Value maximumColumn = e.index(shape.maximumColumn());
+  Value sumColumn = e.index(shape.sumColumn());
+  Value a = e.loadScalar(total, {q, maximumColumn});
+  Value b = e.loadScalar(state, {at, maximumColumn});
+  Value maximum = e.maxf(a, b);
+  Value ofTotal = emitExp(e, e.subf(a, maximum));
+  Value ofState = emitExp(e, e.subf(b, maximum));
+  Value sum = e.fma(e.loadScalar(state, {at, sumColumn}), ofState,
+                    e.mulf(e.loadScalar(total, {q, sumColumn}), ofTotal));
+  ofTotal = e.broadcast(ofTotal);
+  ofState = e.broadcast(ofState);
+  e.columns(shape.cache.paddedSize(), [&](Value column, int64_t) {
+    Value scaled = e.mulf(e.load(total, {q, column}), ofTotal);
+    e.store(e.fma(e.load(state, {at, column}), ofState, scaled), total,
+            {q, column});
+  });
+  e.storeScalar(maximum, total, {q, maximumColumn});
+  e.storeScalar(sum, total, {q, sumColumn});
+}
+
+/// Merges a segment's states of a unit, of those queries that see any of it.
+static void mergeStates(const Work &work, const Work::Unit &unit, Value totals,
+                        Value segment, Value states, Value at) {
+  Emitter &e = work.e;
+  Value first = e.mul(segment, kSegment), end = e.add(first, kSegment);
+  e.loop(e.index(0), unit.count, 1, [&](Value q) {
+    auto [from, to] = work.shape.seen(e, work.shape.row(e, e.add(unit.n, q)));
+    Value sees =
+        arith::AndIOp::create(e.b, e.loc, e.less(from, end), e.less(first, to));
+    e.when(sees,
+           [&] { mergeState(e, work.shape, totals, q, states, e.add(at, q)); });
+  });
+}
+
+static void writeResult(const Work &work, const Work::Unit &unit,
+                        Value totals) {
+  Emitter &e = work.e;
+  const AttentionShape &shape = work.shape;
+  lm::AttentionOp op = work.op;
+  Value out = op.getOuts().front();
+  e.loop(e.index(0), unit.count, 1, [&](Value q) {
+    Value n = e.add(unit.n, q), row = shape.row(e, n);
+    Value start = e.mul(shape.head(e, unit.kvHead, n), shape.cache.size());
+    Value sum = e.loadScalar(totals, {q, e.index(shape.sumColumn())});
+    Value scale = e.broadcast(e.divf(e.f32(1.0), sum));
+    e.columns(shape.cache.size(), [&](Value column, int64_t count) {
+      e.store(e.mulf(e.load(totals, {q, column}), scale), out,
+              {row, e.add(start, column)}, count);
     });
   });
 }
 
-namespace {
-/// One query row of one head against the cache.
-struct QueryRow {
-  Emitter &e;
-  lm::AttentionOp op;
-  const Cache &cache;
-  Value row, start, kvHead;
-  Value position, firstPosition; // the last and the first that it sees
-  bool hasFirst;                 // the first may be other than 0
-  Value scores;                  // scratch, f32 [64]
-  Value infinity;
-
-  int64_t vectors() const { return kBlock / e.lanes; }
-  int64_t outVectors() const { return llvm::divideCeil(cache.size, e.lanes); }
-  int64_t outCount(int64_t v) const {
-    return std::min(e.lanes, cache.size - v * e.lanes);
-  }
-
-  SmallVector<Value> dotKeys(Value block);
-  Value masked(Value score, Value block, int64_t v);
-  SmallVector<Value> addValues(Value block, ValueRange acc);
-  SmallVector<Value> addBlock(Value block, ValueRange state);
-  SmallVector<Value> addBlocks(ValueRange state);
-};
-} // namespace
-
-/// q . K for the 64 positions of a block, K ascending over the head.
-SmallVector<Value> QueryRow::dotKeys(Value block) {
-  Value panel =
-      e.add(e.mul(kvHead, cache.panels), e.mul(block, kBlock / kPanel));
-  SmallVector<Value> zero(vectors(), e.splat(0.0));
-  int64_t perPanel = kPanel / e.lanes;
-  return e.loop(
-      e.index(0), e.index(cache.size), 1, zero,
-      [&](Value d, ValueRange c) -> SmallVector<Value> {
-        Value q = e.broadcast(e.loadScalar(op.getQ(), {row, e.add(start, d)}));
-        SmallVector<Value> next;
-        for (int64_t v = 0; v < vectors(); ++v) {
-          Value k = e.load(cache.keys, {e.add(panel, v / perPanel), d,
-                                        e.index(v % perPanel * e.lanes)});
-          next.push_back(e.fma(q, k, c[v]));
-        }
-        return next;
-      });
+Value moec::kernels::needsSegmentsFirst(Emitter &e, lm::AttentionOp op,
+                                        Value slots, Value scratch) {
+  return Work(e, op, slots, scratch).isSplit();
 }
 
-/// Scales a vector of scores; positions that the row must not see get -inf.
-Value QueryRow::masked(Value score, Value block, int64_t v) {
-  Value base = e.add(e.mul(block, kBlock), v * e.lanes);
-  Value scaled = e.mulf(score, e.splat(op.getScale().convertToDouble()));
-  // Valid lanes: firstPosition - base <= lane <= position - base.
-  Value upTo = e.max(e.add(e.sub(position, base), 1), e.index(0));
-  Value mask = e.maskOf(upTo);
-  if (hasFirst) {
-    Value before = e.maskOf(e.max(e.sub(firstPosition, base), e.index(0)));
-    Type i1 = e.vectorOf(e.b.getI1Type());
-    Value after = arith::XOrIOp::create(e.b, e.loc, before, e.integer(i1, -1));
-    mask = arith::AndIOp::create(e.b, e.loc, mask, after);
-  }
-  return e.select(mask, scaled, infinity);
-}
-
-/// acc += p[j] * V[j] over the block's visible positions, ascending.
-SmallVector<Value> QueryRow::addValues(Value block, ValueRange acc) {
-  Value base = e.mul(block, kBlock);
-  Value lower = e.max(base, firstPosition);
-  Value upper = e.min(e.add(base, kBlock), e.add(position, 1));
-  Value head = e.mul(kvHead, cache.extent);
-  return e.loop(lower, upper, 1, acc,
-                [&](Value j, ValueRange c) -> SmallVector<Value> {
-                  Value p = e.broadcast(e.loadScalar(scores, {e.sub(j, base)}));
-                  SmallVector<Value> next;
-                  for (int64_t v = 0; v < outVectors(); ++v) {
-                    Value value = e.load(cache.values,
-                                         {e.add(head, j), e.index(v * e.lanes)},
-                                         outCount(v));
-                    next.push_back(e.fma(p, value, c[v]));
-                  }
-                  return next;
-                });
-}
-
-/// One step of the running softmax. State: maximum, sum, then the output.
-SmallVector<Value> QueryRow::addBlock(Value block, ValueRange state) {
-  SmallVector<Value> s = dotKeys(block);
-  for (auto [v, score] : llvm::enumerate(s))
-    score = masked(score, block, v);
-  Value most = s[0];
-  for (Value score : llvm::drop_begin(s))
-    most = e.maxf(most, score);
-  Value maximum = e.maxf(state[0], e.reduceMax(most));
-  Value rescale = emitExp(e, e.subf(state[0], maximum));
-  Value sum = e.splat(0.0);
-  Value wide = e.broadcast(maximum);
-  for (auto [v, score] : llvm::enumerate(s)) {
-    Value p = emitExp(e, e.subf(score, wide));
-    e.store(p, scores, {e.index(v * e.lanes)});
-    sum = e.addf(sum, p);
-  }
-  SmallVector<Value> acc;
-  for (Value out : state.drop_front(2))
-    acc.push_back(e.mulf(out, e.broadcast(rescale)));
-  SmallVector<Value> next = {
-      maximum, e.addf(e.mulf(state[1], rescale), e.reduceAdd(sum))};
-  next.append(addValues(block, acc));
-  return next;
-}
-
-/// All blocks that the row sees any of, ascending.
-SmallVector<Value> QueryRow::addBlocks(ValueRange state) {
-  Value lower = e.div(firstPosition, e.index(kBlock));
-  Value upper = e.div(e.add(position, kBlock), e.index(kBlock));
-  return e.loop(lower, upper, 1, state,
-                [&](Value block, ValueRange c) { return addBlock(block, c); });
+/// This slot's share of (unit, segment) pairs.
+static void emitSegments(Emitter &e, lm::AttentionOp op, const Slot &slot) {
+  Work work(e, op, slot.count, slot.scratch);
+  Value items = e.mul(work.units, work.segmentCount);
+  auto [first, last] = e.share(items, slot.number, slot.count);
+  Value states = work.sharedStates();
+  e.loop(first, last, 1, [&](Value item) {
+    Work::Unit unit = work.unit(e.div(item, work.segmentCount));
+    Value segment = e.add(work.firstSegment, e.rem(item, work.segmentCount));
+    work.callSegment(unit, segment, states, work.sharedRow(unit, segment),
+                     slot.number);
+  });
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::AttentionOp op,
                                const Slot &slot) {
-  Cache cache = viewCache(e, op.getState(), op.getExtent(), op.getCacheType());
-  Value out = op.getOuts().front();
-  int64_t heads = op.getHeads(), perKv = heads / cache.heads;
-  Value rows = e.dim(op.getQ(), 0);
-  Value scores = e.scratchView(slot.scratch, 0,
-                               MemRefType::get({kBlock}, e.b.getF32Type()));
-  double minusInf = -std::numeric_limits<double>::infinity();
-  // Items are ordered by head, then row, so that a slot keeps to few heads.
-  auto [first, last] = e.share(e.mul(rows, heads), slot.number, slot.count);
-  e.loop(first, last, 1, [&](Value item) {
-    Value head = e.div(item, rows), row = e.rem(item, rows);
-    Value position = e.add(op.getPosition(), row);
-    int64_t window = op.getWindow();
-    Value from = window
-                     ? e.max(e.sub(position, e.index(window - 1)), e.index(0))
-                     : e.index(0);
-    QueryRow query{e,
-                   op,
-                   cache,
-                   row,
-                   e.mul(head, cache.size),
-                   e.div(head, perKv),
-                   position,
-                   from,
-                   window != 0,
-                   scores,
-                   e.splat(minusInf)};
-    SmallVector<Value> state = {e.f32(minusInf), e.f32(0.0)};
-    if (op.getSinks()) // one more logit, with no value
-      state = {e.loadScalar(op.getSinks(), {head}), e.f32(1.0)};
-    state.append(query.outVectors(), e.splat(0.0));
-    if (e.target.blocksFromChunk && !window) {
-      // What is in the cache, then the chunk: a block is cut where it starts.
-      query.position = e.sub(op.getPosition(), e.index(1));
-      state = query.addBlocks(state);
-      query.position = position;
-      query.firstPosition = op.getPosition();
-      query.hasFirst = true;
-    }
-    state = query.addBlocks(state);
-    Value scale = e.broadcast(e.divf(e.f32(1.0), state[1]));
-    for (int64_t v = 0; v < query.outVectors(); ++v)
-      e.store(e.mulf(state[2 + v], scale), out,
-              {row, e.add(query.start, v * e.lanes)}, query.outCount(v));
+  if (op->hasAttr(kSegmentsFirstAttr))
+    return emitSegments(e, op, slot);
+  Work work(e, op, slot.count, slot.scratch);
+  MemRefType stateType = work.shape.stateType(e);
+  int64_t statesAt = work.shape.scratchBytes();
+  Value totals = work.ownScratch(slot.number, statesAt, stateType);
+  Value own = work.ownScratch(slot.number, statesAt + kUnit * work.stateBytes(),
+                              stateType);
+  Value shared = work.sharedStates();
+  Value isSplit = work.isSplit();
+  auto [first, last] = e.share(work.units, slot.number, slot.count);
+  e.loop(first, last, 1, [&](Value number) {
+    Work::Unit unit = work.unit(number);
+    beginTotals(work, unit, totals);
+    auto [from, to] = work.shape.segments(e, unit.firstRow, unit.lastRow);
+    e.loop(from, to, 1, [&](Value segment) {
+      e.when(
+          isSplit,
+          [&] {
+            mergeStates(work, unit, totals, segment, shared,
+                        work.sharedRow(unit, segment));
+          },
+          [&] {
+            work.callSegment(unit, segment, own, e.index(0), slot.number);
+            mergeStates(work, unit, totals, segment, own, e.index(0));
+          });
+    });
+    writeResult(work, unit, totals);
   });
+}
+
+int64_t moec::kernels::attentionScratchBytes(lm::AttentionOp op) {
+  AttentionShape shape = AttentionShape::of(op);
+  int64_t states = 2 * kUnit + kStatesPerSlot;
+  return shape.scratchBytes() + states * shape.stateColumns() * 4;
 }

@@ -41,7 +41,9 @@ int64_t moec::kernels::getScratchBytes(Operation *op, const Target &target) {
       })
       .Case<mlir::moe::LoadBalanceLossOp, mlir::moe::ImportanceLossOp>(
           [](auto loss) { return lossScratchBytes(loss); })
-      .Case([](lm::AttentionOp) { return int64_t(64 * 4); })
+      .Case([](lm::AttentionOp attention) {
+        return attentionScratchBytes(attention);
+      })
       .Default([](Operation *) { return int64_t(0); });
 }
 

@@ -32,8 +32,16 @@ void emitKernel(Emitter &e, mlir::lm::LastRowsOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::lm::RopeTableOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::lm::RopeOp op, const Slot &slot);
 // Attention.cpp
-void emitKernel(Emitter &e, mlir::lm::AppendOp op, const Slot &slot);
+/// On an attention op of which a kernel computes only the states of segments.
+inline constexpr llvm::StringLiteral kSegmentsFirstAttr = "lm.segments_first";
+/// Whether the op needs that kernel before its own, known at run time.
+mlir::Value needsSegmentsFirst(Emitter &e, mlir::lm::AttentionOp op,
+                               mlir::Value slots, mlir::Value scratch);
+/// Its kernels are given the scratch of all slots.
 void emitKernel(Emitter &e, mlir::lm::AttentionOp op, const Slot &slot);
+int64_t attentionScratchBytes(mlir::lm::AttentionOp op);
+// KVCache.cpp
+void emitKernel(Emitter &e, mlir::lm::AppendOp op, const Slot &slot);
 // Linear.cpp
 void emitKernel(Emitter &e, mlir::lm::LinearOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::lm::GatedLinearOp op, const Slot &slot);

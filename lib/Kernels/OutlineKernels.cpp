@@ -46,6 +46,8 @@ struct OutlineKernelsPass
 private:
   func::FuncOp getKernel(Operation *op);
   LogicalResult outline(Operation *op, Value scratch, Value slots);
+  void callInParallel(OpBuilder &builder, Operation *op, Value scratch,
+                      Value slots);
 
   /// Kernels by what makes two ops equal: name, attributes, operand types.
   llvm::StringMap<func::FuncOp> kernels;
@@ -93,27 +95,47 @@ func::FuncOp OutlineKernelsPass::getKernel(Operation *op) {
   return it->second = function;
 }
 
-LogicalResult OutlineKernelsPass::outline(Operation *op, Value scratch,
-                                          Value slots) {
-  std::string reason;
-  if (!hasKernel(op, reason))
-    return op->emitOpError("cannot be compiled for this target: ") << reason;
+/// A loop over slots that calls the kernel of `op`.
+void OutlineKernelsPass::callInParallel(OpBuilder &builder, Operation *op,
+                                        Value scratch, Value slots) {
   func::FuncOp kernel = getKernel(op);
-  OpBuilder builder(op);
   Location loc = op->getLoc();
+  // What slots leave for each other lies in the scratch of all of them.
+  bool takesAll = isa<lm::AttentionOp>(op);
   scf::ForallOp::create(
       builder, loc, ArrayRef<OpFoldResult>{slots}, ValueRange(), std::nullopt,
       [&](OpBuilder &b, Location, ValueRange ivs) {
-        Value each = arith::ConstantIndexOp::create(b, loc, scratchBytes);
-        Value offset = arith::MulIOp::create(b, loc, ivs[0], each);
-        Value mine =
-            memref::ViewOp::create(b, loc, cast<MemRefType>(scratch.getType()),
-                                   scratch, offset, ValueRange{each});
+        Value mine = scratch;
+        if (!takesAll) {
+          Value each = arith::ConstantIndexOp::create(b, loc, scratchBytes);
+          Value offset = arith::MulIOp::create(b, loc, ivs[0], each);
+          mine = memref::ViewOp::create(b, loc,
+                                        cast<MemRefType>(scratch.getType()),
+                                        scratch, offset, ValueRange{each});
+        }
         SmallVector<Value> operands(op->getOperands());
         operands.append({ivs[0], slots, mine});
         func::CallOp::create(b, loc, kernel, operands);
         scf::InParallelOp::create(b, loc);
       });
+}
+
+LogicalResult OutlineKernelsPass::outline(Operation *op, Value scratch,
+                                          Value slots) {
+  std::string reason;
+  if (!hasKernel(op, reason))
+    return op->emitOpError("cannot be compiled for this target: ") << reason;
+  OpBuilder builder(op);
+  if (auto attention = dyn_cast<lm::AttentionOp>(op)) {
+    Target target = Target::of(getOperation());
+    Emitter e(builder, op->getLoc(), target);
+    e.when(needsSegmentsFirst(e, attention, slots, scratch), [&] {
+      op->setAttr(kSegmentsFirstAttr, builder.getUnitAttr());
+      callInParallel(builder, op, scratch, slots);
+      op->removeAttr(kSegmentsFirstAttr);
+    });
+  }
+  callInParallel(builder, op, scratch, slots);
   op->erase();
   return success();
 }

@@ -11,12 +11,36 @@
 using namespace mlir;
 using namespace moec::reference;
 
+/// One head of one row as q8_0, read back: all in f32, as compiled code does.
+static void quantise(const double *from, int64_t count, double *to) {
+  float most = 0;
+  bool isFinite = true;
+  for (int64_t i = 0; i < count; ++i) {
+    most = std::max(most, std::abs(float(from[i])));
+    isFinite &= std::isfinite(float(from[i]));
+  }
+  float scale = most / 127;
+  for (int64_t i = 0; i < count; ++i) {
+    float q = scale == 0 ? 0 : float(from[i]) / scale;
+    q = std::nearbyint(std::clamp(q, -127.0f, 127.0f));
+    to[i] = isFinite ? q * scale : std::numeric_limits<float>::quiet_NaN();
+  }
+}
+
 /// Stores rows of keys and values from `position` on, rounded to the cache's
 /// element type.
 static void append(const Tensor &keys, const Tensor &values, int64_t position,
                    Cache &cache) {
   cache.growTo(position + keys.rows());
   int64_t first = position * cache.width();
+  if (cache.isQuantised) {
+    int64_t count = cache.headDim;
+    for (size_t i = 0; i < keys.data.size(); i += count) {
+      quantise(&keys.data[i], count, &cache.keys[first + i]);
+      quantise(&values.data[i], count, &cache.values[first + i]);
+    }
+    return;
+  }
   for (size_t i = 0; i < keys.data.size(); ++i) {
     cache.keys[first + i] = roundTo(cache.element, keys[i]);
     cache.values[first + i] = roundTo(cache.element, values[i]);

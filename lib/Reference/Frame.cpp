@@ -87,8 +87,7 @@ std::shared_ptr<Cache> Frame::layerCache(int64_t layer, Type type) {
   std::shared_ptr<Cache> &cache = machine.caches[layer];
   if (!cache) {
     auto state = cast<lm::StateType>(type);
-    cache = std::make_shared<Cache>(*getElement(state.getElementType()),
-                                    state.getHeads(), state.getHeadDim());
+    cache = std::make_shared<Cache>(state);
   }
   return cache;
 }
@@ -109,7 +108,8 @@ LogicalResult moec::reference::checkType(
     if (auto *cache = std::get_if<std::shared_ptr<Cache>>(&value))
       if ((*cache)->heads == state.getHeads() &&
           (*cache)->headDim == state.getHeadDim() &&
-          (*cache)->element == getElement(state.getElementType()))
+          (*cache)->isQuantised == state.isQuantised() &&
+          (*cache)->element == Cache(state).element)
         return success();
   const Tensor *tensor = getTensor(value);
   if (!tensor)

@@ -8,6 +8,10 @@
 
 using namespace moec::reference;
 
+Cache::Cache(mlir::lm::StateType type)
+    : Cache(getElement(type.getElementType()).value_or(Element::F32),
+            type.getHeads(), type.getHeadDim(), type.isQuantised()) {}
+
 void Cache::growTo(int64_t positions) {
   size_t size = positions * width();
   if (keys.size() >= size)

@@ -123,6 +123,7 @@ COMMAND_LINES = [
     ("unknown machine", GOOD, ["--target=z80", *OUT], ["--target: unknown machine 'z80'", "x86-64-v3"]),
     ("old machine", GOOD, ["--target=x86-64-v2", *OUT], ["x86-64-v2", "AVX2", "required"]),
     ("odd chunk", GOOD, ["--chunk=17", *OUT], ["--chunk: expected a multiple of 16", "'17'"]),
+    ("cache type", GOOD, ["--kv=q4_0", *OUT], ["--kv: expected f32, f16, bf16 or q8_0", "'q4_0'"]),
     ("negative chunk", GOOD, ["--chunk=-16", *OUT], ["--chunk: expected", "'-16'"]),
     ("huge chunk", GOOD, ["--chunk=99999999999999999999", *OUT], ["--chunk: expected"]),
     ("no threads", GOOD, ["-j0", *OUT], ["-j: expected a number of threads"]),
@@ -194,6 +195,7 @@ WEIGHTS = [
 
 GRAPHS = [
     ("executable of a graph", graph(LAYER), OUT, ["graph.mlir: a .mlir file has no model to run"]),
+    ("cache type of a graph", graph(LAYER), ["--kv=f16", *LIB], ["--kv: a graph says itself what its caches hold"]),
     ("empty graph", graph(""), LIB, ["graph.mlir", "no public function"]),
     ("syntax error", graph(LAYER.replace("return", "retrun")), LIB, ["graph.mlir:4:"]),
     ("binary graph", graph(bytes(range(256))), LIB, ["graph.mlir:1:"]),

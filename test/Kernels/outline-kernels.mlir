@@ -55,3 +55,29 @@ module attributes {lm.arena = {fixed = 0 : i64, per_thread = 64 : i64, per_token
     return
   }
 }
+
+// -----
+
+// Attention of few queries over a long cache is computed in two loops, and a
+// barrier lies between: states of segments, then what they merge to. Both are
+// given the scratch of all slots.
+// CHECK-LABEL: func.func @attend(
+// CHECK:         %[[SCRATCH:.*]] = memref.view {{.*}} {lm.scratch}
+// CHECK:         scf.if
+// CHECK-NEXT:      scf.forall (%[[SLOT:.*]]) in (%[[SLOTS:.*]]) {
+// CHECK-NEXT:        func.call @kernel_attention_0({{.*}}, %[[SLOT]], %[[SLOTS]], %[[SCRATCH]])
+// CHECK:         scf.forall
+// CHECK-NEXT:      func.call @kernel_attention_1({{.*}}, %[[SCRATCH]])
+// CHECK:       func.func private @kernel_attention_0(
+// CHECK-NEXT:    lm.attention {{.*}}lm.segments_first
+// CHECK:       func.func private @kernel_attention_1(
+// CHECK-NOT:     lm.segments_first
+module attributes {lm.arena = {fixed = 0 : i64, per_thread = 64 : i64, per_token = 0 : i64}} {
+  func.func @attend(%q: memref<?x16xf32>, %kv: memref<?xi8>, %p: index, %o: memref<?x16xf32>, %arena: memref<?xi8>, %capacity: index, %extent: index, %slots: index) {
+    %c0 = arith.constant 0 : index
+    %scratch = memref.view %arena[%c0][%capacity] {lm.scratch} : memref<?xi8> to memref<?xi8>
+    lm.attention %q state(%kv) at %p outs(%o) extent(%extent) {heads = 2 : i64, scale = 0.5 : f64, state_type = !lm.state<1x8xf32>}
+        : (memref<?x16xf32>, memref<?xi8>, index, memref<?x16xf32>, index) -> ()
+    return
+  }
+}

@@ -58,9 +58,7 @@ static llvm::Expected<RuntimeValue> parseRandom(StringRef text,
 
 static llvm::Expected<RuntimeValue> parseCache(StringRef text,
                                                lm::StateType type) {
-  auto cache =
-      std::make_shared<Cache>(*getElement(type.getElementType()),
-                              type.getHeads(), type.getHeadDim());
+  auto cache = std::make_shared<Cache>(type);
   if (text == "zero")
     return RuntimeValue(cache);
   llvm::Expected<Tensor> tensor = readTensor(text, cache->element);

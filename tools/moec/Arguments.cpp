@@ -69,6 +69,14 @@ static llvm::Error readChunk(StringRef text, CompileOptions &options) {
   return llvm::Error::success();
 }
 
+static llvm::Error readCacheType(StringRef text, CompileOptions &options) {
+  options.cacheType = ::moe::parseCacheTypeName(text);
+  if (!options.cacheType)
+    return makeError("--kv: expected f32, f16, bf16 or q8_0, got '" + text +
+                     "'");
+  return llvm::Error::success();
+}
+
 static llvm::Error readJobs(StringRef text, CompileOptions &options) {
   if (text.getAsInteger(10, options.threads) || options.threads < 1 ||
       options.threads > 1024)
@@ -136,6 +144,9 @@ static constexpr Option kOptions[] = {
      "generic code in place of special instructions, same numerics", readFlag},
     {"Code", "--chunk", "N", "most tokens of one step (default 512)",
      readChunk},
+    {"Code", "--kv", "TYPE",
+     "KV cache: f32, f16, bf16, q8_0 (default: the weights' type)",
+     readCacheType},
     {"Weights", "--weights", "external",
      "write them beside the executable, to FILE.weights", readWeights},
     {"Weights", "--weights", "random:SEED",

@@ -134,12 +134,21 @@ def LM_StateType : LM_Type<"State", "state"> {
     `!lm.state<2x16xbf16>`: keys and values of 2 heads of 16 elements for as
     many positions as the session declared. A handle, not a tensor: ops on it
     have memory effects, so no pass can make a copy of a cache.
+
+    Element type i8 is q8_0: of each position and KV head one f32 scale,
+    `max|x| / 127`, and the integers nearest to `x / scale`, ties to even; they
+    read back as f32 products with the scale. Zeros have scale 0; a row of a
+    head with a value that is not finite reads back as NaN.
   }];
   let parameters = (ins "int64_t":$heads, "int64_t":$headDim,
                         "::mlir::Type":$elementType);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
+    /// True for q8_0.
+    bool isQuantised() const;
+    /// Bytes of the keys (or values) of one head at one position, with scale.
+    int64_t getRowBytes() const;
     /// Bytes of one position: keys and values of all heads.
     int64_t getBytesPerPosition() const;
   }];

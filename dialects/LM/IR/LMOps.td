@@ -395,8 +395,9 @@ def LM_AttentionOp : LM_BufferizableOp<"attention", [AttrSizedOperandSegments],
     join the softmax's denominator as one more logit (gpt-oss). Keys and
     values are always read back from the cache, the chunk's own too.
 
-    Order of sums: blocks of 64 positions counted from position 0, running
-    softmax in ascending blocks; so a row's bits do not depend on the chunk.
+    Order of sums: running softmax over blocks of 64 positions inside segments
+    of 1024, both counted from position 0 and ascending; so a row's bits do not
+    depend on the chunk.
 
     ```mlir
     %o = lm.attention %q append(%k, %v) state(%kv) at %position {heads = 4 : i64, scale = 0.25 : f64}

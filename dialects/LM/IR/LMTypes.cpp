@@ -123,9 +123,15 @@ void PackedType::print(AsmPrinter &printer) const {
 // StateType
 //===----------------------------------------------------------------------===//
 
+bool StateType::isQuantised() const { return getElementType().isInteger(8); }
+
+int64_t StateType::getRowBytes() const {
+  int64_t width = getElementType().getIntOrFloatBitWidth() / 8;
+  return getHeadDim() * width + (isQuantised() ? sizeof(float) : 0);
+}
+
 int64_t StateType::getBytesPerPosition() const {
-  return 2 * getHeads() * getHeadDim() *
-         (getElementType().getIntOrFloatBitWidth() / 8);
+  return 2 * getHeads() * getRowBytes();
 }
 
 LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError,
@@ -133,8 +139,10 @@ LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError,
                                 Type elementType) {
   if (heads <= 0 || headDim <= 0)
     return emitError() << "state: heads and head size must be positive";
-  if (!elementType.isF32() && !elementType.isBF16() && !elementType.isF16())
-    return emitError() << "state: element type must be f32, bf16 or f16, got "
+  if (!elementType.isF32() && !elementType.isBF16() && !elementType.isF16() &&
+      !elementType.isInteger(8))
+    return emitError() << "state: element type must be f32, bf16, f16 or i8, "
+                          "got "
                        << elementType;
   return success();
 }

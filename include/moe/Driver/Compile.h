@@ -8,6 +8,7 @@
 #define MOE_DRIVER_COMPILE_H
 
 #include "moe/Driver/Link.h"
+#include "moe/Import/ModelBuilder.h"
 #include "moe/Pipelines/Pipelines.h"
 
 #include "llvm/Support/Error.h"
@@ -36,6 +37,8 @@ struct CompileOptions {
   /// Names with commas; empty is this host.
   std::string target;
   bool emulateISA = false;
+  /// Of the KV cache; the weights' type if it is not set.
+  std::optional<::moe::CacheType> cacheType;
   /// Generated weights instead of the checkpoint's.
   std::optional<uint64_t> randomSeed;
   WeightsPlace weightsPlace = WeightsPlace::Embedded;

@@ -12,7 +12,18 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
+#include <optional>
+
 namespace moe {
+
+/// What a KV cache holds: floats, or integers with a scale (see !lm.state).
+enum class CacheType { F32, F16, BF16, Q8_0 };
+
+/// "f32", "f16", "bf16" or "q8_0".
+llvm::StringRef cacheTypeName(CacheType type);
+std::optional<CacheType> parseCacheTypeName(llvm::StringRef name);
+/// The cache type that is the weights' element type.
+CacheType defaultCacheType(const ModelConfig &config);
 
 /// Builds the step of a model in phase `import`: one private function for each
 /// distinct layer configuration, and a public `moe_step`
@@ -24,7 +35,8 @@ namespace moe {
 /// `activation` is the element type of what products with weights read.
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context,
                                              const ModelConfig &config,
-                                             ElementType activation);
+                                             ElementType activation,
+                                             CacheType cache);
 
 } // namespace moe
 

@@ -7,6 +7,7 @@
 #ifndef MOE_REFERENCE_RUNTIMEVALUE_H
 #define MOE_REFERENCE_RUNTIMEVALUE_H
 
+#include "dialects/LM/IR/LMDialect.h"
 #include "moe/Reference/Tensor.h"
 
 #include <memory>
@@ -30,12 +31,18 @@ struct Plan {
 /// Keys and values of one layer, [position][head][element]. Grows as it is
 /// written; what was never written is 0.
 struct Cache {
+  /// F32 where the cache is quantised: what its elements read back as.
   Element element = Element::F32;
   int64_t heads = 0, headDim = 0;
+  /// q8_0 (see !lm.state).
+  bool isQuantised = false;
   std::vector<double> keys, values;
 
-  Cache(Element element, int64_t heads, int64_t headDim)
-      : element(element), heads(heads), headDim(headDim) {}
+  Cache(Element element, int64_t heads, int64_t headDim,
+        bool isQuantised = false)
+      : element(element), heads(heads), headDim(headDim),
+        isQuantised(isQuantised) {}
+  explicit Cache(mlir::lm::StateType type);
   int64_t width() const { return heads * headDim; }
   void growTo(int64_t positions);
 };

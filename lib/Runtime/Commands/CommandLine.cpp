@@ -74,7 +74,20 @@ public:
         ->check(CLI::Range(int64_t(0), int64_t(1) << 30));
   }
 
+  void cacheTypes() {
+    const std::vector<std::string> types = {"f32", "f16", "bf16", "q8_0"};
+    command.add_option("--cache-type-k", options.cacheTypeK,
+                       "(-ctk) type of cached keys; must be the compiled one")
+        ->type_name("TYPE")
+        ->check(CLI::IsMember(types));
+    command.add_option("--cache-type-v", options.cacheTypeV,
+                       "(-ctv) type of cached values, likewise")
+        ->type_name("TYPE")
+        ->check(CLI::IsMember(types));
+  }
+
   void evaluation() {
+    cacheTypes();
     command.add_option("-t,--threads", options.session.threads,
                        "threads; default: physical cores")
         ->type_name("N")
@@ -119,6 +132,7 @@ public:
   }
 
   void bench() {
+    cacheTypes();
     auto list = [&](const char *names, std::vector<int64_t> &values,
                     const char *about, int64_t min, int64_t max) {
       command.add_option(names, values, about)
@@ -194,6 +208,7 @@ public:
         add("info", "print the model card", infoCommand, /*evaluates=*/false);
     info.json();
     info.context();
+    info.cacheTypes();
   }
 
   CLI::App app{"A Mixture-of-Experts language model."};
@@ -250,6 +265,37 @@ static std::vector<std::string> withCommand(int argc, char **argv) {
   return arguments;
 }
 
+/// llama.cpp's -ctk and -ctv, which are no short flags of one letter, spelled out.
+static void spellOut(std::vector<std::string> &arguments,
+                     std::span<const FlagNames> flags) {
+  auto takesValue = [&](const std::string &word) {
+    return std::ranges::any_of(flags, [&](const FlagNames &flag) {
+      return flag.takesValue && std::ranges::count(flag.names, word);
+    });
+  };
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    std::string &word = arguments[i];
+    if (word == "-ctk" || word == "-ctv")
+      word = word == "-ctk" ? "--cache-type-k" : "--cache-type-v";
+    if (takesValue(word))
+      ++i;
+  }
+}
+
+/// The cache's layout is compiled code: another type takes another executable.
+static Result<void> checkCacheTypes(const CommandOptions &options,
+                                    const ModelInfo &model) {
+  const std::pair<const char *, const std::string &> asked[] = {
+      {"--cache-type-k", options.cacheTypeK},
+      {"--cache-type-v", options.cacheTypeV}};
+  for (const auto &[flag, type] : asked)
+    if (!type.empty() && type != model.kvType)
+      return fail(flag, " ", type, ": this executable keeps keys and values as ",
+                  model.kvType, "; moec --kv=", type,
+                  " compiles one that keeps both as ", type);
+  return {};
+}
+
 static int report(const Error &error, int status) {
   std::cerr << "error: " << error.message << std::endl;
   return status;
@@ -267,6 +313,7 @@ static std::optional<int> parse(CommandTable &table,
     return report({"unknown command '" + name + "'; " + hint}, kUsageStatus);
   }
   if (command) {
+    spellOut(arguments, flagsOf(*command));
     std::span<const std::string> flags(arguments);
     if (Result<void> known = checkFlags(flags.subspan(1), flagsOf(*command));
         !known)
@@ -292,6 +339,8 @@ static Result<int> execute(const Command &command,
                                   : openPayloadFile(options.weights);
   if (!model)
     return passOn(model);
+  if (Result<void> fits = checkCacheTypes(options, model->payload.model); !fits)
+    return passOn(fits);
   if (options.verify) {
     if (Result<void> verified = verifySections(model->payload); !verified)
       return passOn(verified);

@@ -31,6 +31,8 @@ struct CommandOptions {
   SessionOptions session{.context = 0, .chunk = 0, .threads = 0};
   std::string traceRouting;
   bool noPerf = false;
+  /// Empty: what the executable was compiled for.
+  std::string cacheTypeK, cacheTypeV;
 
   // run, tokenize
   std::optional<std::string> prompt, promptFile;

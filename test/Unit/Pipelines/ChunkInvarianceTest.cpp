@@ -113,6 +113,55 @@ TEST(ChunkInvariance, Plans) {
   }
 }
 
+/// Chunks of the same sequence and how many slots compute them.
+struct LongCut {
+  std::vector<int64_t> chunks;
+  int64_t slots;
+};
+
+/// Contexts that cross the ends of segments, at 1024 and 2048 positions. The
+/// last rows come one by one as well, with numbers of slots for which slots
+/// take segments, not heads.
+void expectSameBitsOverSegments(const AttentionSizes &sizes,
+                                const Variant &variant) {
+  constexpr int64_t rows = 2100;
+  RandomCase graph(makeAttentionGraph(sizes), 7, variant, rows);
+  SCOPED_TRACE(graph.describe());
+  llvm::Error error = graph.prepare();
+  ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+  std::vector<double> whole = runInChunks(graph, rows, {rows}, 1);
+  std::vector<int64_t> decode = {2040};
+  decode.resize(61, 1);
+  for (const LongCut &cut :
+       {LongCut{{rows}, 2}, LongCut{{rows}, 3}, LongCut{{1000, 50, 3}, 3},
+        LongCut{decode, 1}, LongCut{decode, 2}, LongCut{decode, 3},
+        LongCut{decode, 7}}) {
+    std::vector<double> parts =
+        runInChunks(graph, rows, cut.chunks, cut.slots);
+    ASSERT_EQ(parts.size(), whole.size());
+    for (size_t i = 0; i < whole.size(); ++i)
+      ASSERT_EQ(parts[i], whole[i])
+          << "row " << i / (whole.size() / rows) << ", slots " << cut.slots
+          << ", chunks of " << cut.chunks[0] << ", " << cut.chunks.size();
+  }
+}
+
+TEST(ChunkInvariance, Segments) {
+  for (const Variant &variant : getVariants()) {
+    if (variant.machine.kernels.recipe != kernels::Recipe::WidenFMA)
+      continue; // products have no part in it
+    expectSameBitsOverSegments({}, variant);
+    expectSameBitsOverSegments({.heads = 5, .kvHeads = 1, .headDim = 20,
+                                .window = 1100, .cache = "bf16",
+                                .sinks = true},
+                               variant);
+    expectSameBitsOverSegments({.heads = 3, .kvHeads = 3, .headDim = 8,
+                                .window = 30, .cache = "f16"},
+                               variant);
+    expectSameBitsOverSegments({.headDim = 20, .cache = "i8"}, variant);
+  }
+}
+
 /// Attention blocks that start with the chunk must show, or this test could
 /// not see a broken contract.
 TEST(ChunkInvariance, NoticesBlocksThatStartWithTheChunk) {

@@ -173,4 +173,28 @@ TEST(CompiledVsReference, Blocks) {
   }
 }
 
+/// Contexts of three segments.
+TEST(CompiledVsReference, Segments) {
+  std::vector<Variant> variants = getVariants();
+  Tally tally;
+  for (const AttentionSizes &sizes :
+       {AttentionSizes{.headDim = 12, .sinks = true},
+        AttentionSizes{.heads = 6, .kvHeads = 1, .headDim = 8, .window = 1050,
+                       .cache = "bf16"},
+        AttentionSizes{.heads = 3, .kvHeads = 3, .headDim = 20,
+                       .cache = "i8"}}) {
+    RandomCase graph(makeAttentionGraph(sizes), 11,
+                     variants[sizes.window ? 0 : variants.size() - 1], 2100);
+    SCOPED_TRACE(graph.describe());
+    llvm::Error error = graph.prepare();
+    ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+    Comparison comparison(graph, tally);
+    int64_t position = 0;
+    for (int64_t tokens : {1020, 9, 1017, 1, 1, 1, 51}) {
+      comparison.step(position, position + tokens, 5);
+      position += tokens;
+    }
+  }
+}
+
 } // namespace

@@ -360,6 +360,24 @@ void ErrorBound::bound(lm::RopeOp op) {
   set(op->getResult(0), std::move(error));
 }
 
+/// Where what compiled code stores differs at all, the scale may be off by the
+/// largest error, and each integer by one.
+static void appendQuantised(const Tensor &error, const Cache &cache,
+                            const std::vector<double> &stored, int64_t first,
+                            std::vector<double> &result) {
+  int64_t count = cache.headDim;
+  for (size_t i = 0; i < error.data.size(); i += count) {
+    double most = 0, off = 0;
+    for (int64_t c = 0; c < count; ++c) {
+      most = std::max(most, std::abs(stored[first + i + c]));
+      off = std::max(off, error[i + c]);
+    }
+    double quantum = 1.01 * (most + off) / 127;
+    for (int64_t c = 0; c < count; ++c)
+      result[first + i + c] = off == 0 ? 0 : 2 * off + quantum;
+  }
+}
+
 void ErrorBound::appendToCache(lm::AttentionOp op, CacheError &cacheError,
                                const Cache &cache) {
   cacheError.keys.resize(cache.keys.size(), 0.0);
@@ -369,6 +387,11 @@ void ErrorBound::appendToCache(lm::AttentionOp op, CacheError &cacheError,
   int64_t position = std::get<int64_t>(values.find(op.getPosition())->second);
   int64_t first = position * cache.width();
   const Tensor &ek = errorOf(op.getK()), &ev = errorOf(op.getV());
+  if (cache.isQuantised) {
+    appendQuantised(ek, cache, cache.keys, first, cacheError.keys);
+    appendQuantised(ev, cache, cache.values, first, cacheError.values);
+    return;
+  }
   for (size_t i = 0; i < ek.data.size(); ++i) {
     // What compiled code stores is rounded as well: one unit where it differs.
     auto rounded = [&](double e, double v) {

@@ -56,8 +56,8 @@ uint64_t test::numberFrom(const char *variable, uint64_t otherwise) {
 }
 
 RandomCase::RandomCase(const std::string &text, uint64_t seed,
-                       const Variant &variant)
-    : text(text), seed(seed), variant(variant),
+                       const Variant &variant, int64_t rows)
+    : text(text), seed(seed), variant(variant), rows(rows),
       context(MLIRContext::Threading::DISABLED) {
   DialectRegistry registry;
   registerDialects(registry);
@@ -99,7 +99,7 @@ RuntimeValue RandomCase::makeArgument(unsigned number, RankedTensorType type,
   if (!getTensor(whole)) {
     SmallVector<int64_t> shape(type.getShape());
     if (!isWeight)
-      shape[0] = kRows;
+      shape[0] = rows;
     whole = makeValue(
         isWeight ? makeRandomWeight(seed, "w" + std::to_string(number), element,
                                     shape)
@@ -108,7 +108,7 @@ RuntimeValue RandomCase::makeArgument(unsigned number, RankedTensorType type,
   if (isWeight)
     return whole;
   const Tensor &all = *getTensor(whole);
-  int64_t width = all.data.size() / kRows;
+  int64_t width = all.data.size() / rows;
   SmallVector<int64_t> shape(all.shape.begin(), all.shape.end());
   shape[0] = last - first;
   return makeValue(Tensor(
@@ -116,9 +116,9 @@ RuntimeValue RandomCase::makeArgument(unsigned number, RankedTensorType type,
       {all.data.begin() + first * width, all.data.begin() + last * width}));
 }
 
-std::vector<RuntimeValue> RandomCase::getArguments(int64_t first, int64_t last,
-                                                   Sequence &sequence) {
-  assert(last <= kRows && "not so many rows");
+std::vector<RuntimeValue>
+RandomCase::getArguments(int64_t first, int64_t last, Sequence &sequence) {
+  assert(last <= rows && "not so many rows");
   std::vector<RuntimeValue> arguments;
   unsigned nextCache = 0;
   for (auto [i, type] : llvm::enumerate(getFunction().getArgumentTypes())) {
@@ -126,9 +126,7 @@ std::vector<RuntimeValue> RandomCase::getArguments(int64_t first, int64_t last,
       arguments.push_back(first);
     } else if (auto state = dyn_cast<lm::StateType>(type)) {
       if (nextCache == sequence.caches.size()) {
-        sequence.caches.push_back(
-            std::make_shared<Cache>(*getElement(state.getElementType()),
-                                    state.getHeads(), state.getHeadDim()));
+        sequence.caches.push_back(std::make_shared<Cache>(state));
         sequence.cacheBytes.emplace_back();
       }
       arguments.push_back(sequence.caches[nextCache++]);
@@ -147,17 +145,17 @@ llvm::Expected<std::vector<Tensor>> RandomCase::call(int64_t first,
   std::vector<RuntimeValue> arguments = getArguments(first, last, sequence);
   CallShape shape;
   shape.capacity = llvm::alignTo(std::max<int64_t>(last - first, 1), 16);
-  shape.extent = sequence.caches.empty() ? 0 : 192;
+  shape.extent = sequence.caches.empty() ? 0 : llvm::alignTo(rows, 64);
   shape.slots = slots;
-  SmallVector<int64_t> rows;
+  SmallVector<int64_t> counts;
   Operation *terminator = getFunction().getBody().front().getTerminator();
   for (Value result : terminator->getOperands()) {
-    rows.push_back(last - first);
+    counts.push_back(last - first);
     // Products have a row a choice.
     if (auto product = result.getDefiningOp<mlir::moe::GroupedMatmulOp>())
-      rows.back() *=
+      counts.back() *=
           cast<mlir::moe::PlanType>(product.getPlan().front().getType())
               .getSlots();
   }
-  return compiled->call(arguments, sequence.cacheBytes, rows, shape);
+  return compiled->call(arguments, sequence.cacheBytes, counts, shape);
 }

@@ -35,7 +35,8 @@ struct Sequence {
 /// A graph with weights and rows that its seed makes.
 class RandomCase {
 public:
-  RandomCase(const std::string &text, uint64_t seed, const Variant &variant);
+  RandomCase(const std::string &text, uint64_t seed, const Variant &variant,
+             int64_t rows = 150);
 
   /// Parses and compiles.
   llvm::Error prepare();
@@ -51,9 +52,6 @@ public:
   /// Seed, machine and text, to see a failure again.
   std::string describe() const;
 
-  /// Rows of input that there are.
-  static constexpr int64_t kRows = 150;
-
   mlir::ModuleOp getModule() const { return *module; }
   mlir::func::FuncOp getFunction() const;
 
@@ -65,6 +63,7 @@ private:
   std::string text;
   uint64_t seed;
   const Variant &variant;
+  int64_t rows; // of input that there are
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::optional<CompiledFunction> compiled;

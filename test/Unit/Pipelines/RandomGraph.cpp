@@ -217,7 +217,7 @@ Rows BlockText::attention(Rows x) {
   k = rope(k, kvHeads);
   std::string state =
       formatv("!lm.state<{0}x{1}x{2}>", kvHeads, headDim,
-              choose.among<std::string>({"f32", "bf16", "f16"}));
+              choose.among<std::string>({"f32", "bf16", "f16", "i8"}));
   std::string kv = text.argument(state), sinks;
   std::string sinkType = formatv("tensor<{0}xf32>", heads);
   bool hasSinks = choose.chance(30);
@@ -285,4 +285,28 @@ std::string BlockText::make() {
 
 std::string test::makeBlockGraph(uint64_t seed) {
   return BlockText(seed).make();
+}
+
+//===----------------------------------------------------------------------===//
+// Attention alone
+//===----------------------------------------------------------------------===//
+
+std::string test::makeAttentionGraph(const AttentionSizes &sizes) {
+  FunctionText text;
+  std::string q = rowsType(sizes.heads * sizes.headDim, "f32");
+  std::string kv = rowsType(sizes.kvHeads * sizes.headDim, "f32");
+  std::string state = formatv("!lm.state<{0}x{1}x{2}>", sizes.kvHeads,
+                              sizes.headDim, sizes.cache);
+  std::string sinkType = formatv("tensor<{0}xf32>", sizes.heads);
+  std::string op = "lm.attention " + text.argument(q);
+  op += " append(" + text.argument(kv) + ", ";
+  op += text.argument(kv) + ") state(" + text.argument(state) + ") at ";
+  op += text.argument("index");
+  if (sizes.sinks)
+    op += " sinks(" + text.argument(sinkType) + ")";
+  op += formatv(" {{heads = {0} : i64, scale = 0.25 : f64, window = {1} : i64} "
+                ": ({2}, {3}, {3}, {4}, index{5}) -> {2}",
+                sizes.heads, sizes.window, q, kv, state,
+                sizes.sinks ? ", " + sinkType : "");
+  return text.finish("attention", {{text.op(op), q}});
 }

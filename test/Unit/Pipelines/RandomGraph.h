@@ -25,6 +25,15 @@ std::string makePlanGraph(uint64_t seed);
 /// cache, a gated product and residuals. Arguments: rows, tokens, position.
 std::string makeBlockGraph(uint64_t seed);
 
+/// A function @attention over a cache and nothing else, for long contexts.
+/// Arguments: q, k, v, the cache, position and sinks, if there are any.
+struct AttentionSizes {
+  int64_t heads = 4, kvHeads = 2, headDim = 16, window = 0;
+  std::string cache = "f32"; // as in !lm.state<2x16xf32>
+  bool sinks = false;
+};
+std::string makeAttentionGraph(const AttentionSizes &sizes);
+
 } // namespace moec::test
 
 #endif // MOE_TEST_UNIT_PIPELINES_RANDOMGRAPH_H

@@ -120,6 +120,29 @@ TEST(Attention, ReadsKeysAndValuesAsTheCacheHoldsThem) {
     EXPECT_EQ(element, 1.0);
 }
 
+/// What values read back as from a q8_0 cache, for the first head of each KV
+/// head.
+std::vector<double> throughQ8(std::vector<double> v) {
+  Program program(attentionText("", "i8"));
+  RuntimeValue cache = std::make_shared<Cache>(Element::F32, 2, 2, true);
+  Tensor result = program.runForTensor(
+      {random(1, {1, 8}), random(2, {1, 4}), rows({1, 4}, std::move(v)), cache,
+       int64_t(0)});
+  return {result[0], result[1], result[4], result[5]};
+}
+
+TEST(Attention, Q8CachesScaleEachHeadOfEachPosition) {
+  // Scales 1 and 2: ties go to even integers.
+  EXPECT_EQ(throughQ8({127, 2.5, -254, 7}),
+            (std::vector<double>{127, 2, -254, 8}));
+  EXPECT_EQ(throughQ8({0, 0, -127, 0.5}),
+            (std::vector<double>{0, 0, -127, 0}));
+  std::vector<double> bad =
+      throughQ8({std::numeric_limits<double>::infinity(), 1, 127, 1});
+  EXPECT_TRUE(std::isnan(bad[0]) && std::isnan(bad[1]));
+  EXPECT_EQ(bad[2], 127);
+}
+
 TEST(Append, StoresWithoutReading) {
   Program program(R"(
     func.func @main(%q: tensor<?x4xf32>, %k: tensor<?x4xf32>, %s: !lm.state<2x2xf32>, %p: index) -> tensor<?x4xf32> {

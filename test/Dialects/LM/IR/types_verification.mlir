@@ -50,7 +50,7 @@ func.func private @f(!lm.state<0x16xf32>)
 
 // -----
 
-// expected-error @below {{state: element type must be f32, bf16 or f16, got 'f64'}}
+// expected-error @below {{state: element type must be f32, bf16, f16 or i8, got 'f64'}}
 func.func private @f(!lm.state<2x16xf64>)
 
 // -----

@@ -69,7 +69,8 @@ moec::translate(mlir::ModuleOp module, llvm::LLVMContext &context,
     // A call of a kernel or a tile costs nothing beside what it does; one copy
     // of each, and no function so large that compiling it takes long.
     if (function.getName().starts_with("tile_") ||
-        function.getName().starts_with("kernel_"))
+        function.getName().starts_with("kernel_") ||
+        function.getName().starts_with("attention_"))
       function.addFnAttr(llvm::Attribute::NoInline);
   }
   return translated;

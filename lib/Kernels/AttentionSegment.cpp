@@ -1,7 +1,8 @@
 //===- AttentionSegment.cpp - Softmax of one segment of positions ---------===//
 //
 // Part of moe-mlir. A block is widened once for all queries of a unit; a tile
-// of queries then shares every vector of keys and values that is loaded.
+// of queries then shares every vector of keys and values that is loaded. A unit
+// of fewer queries than a tile reads them where they lie.
 //
 //===----------------------------------------------------------------------===//
 
@@ -62,9 +63,14 @@ private:
 
   Range visible(Value n);
   void addTile(Value n, Value size, Value at);
-  void dotKeys(int64_t queries, Value n, Value q);
+  void addSingly(const CacheBlock &block, Value n, Value count, Value at);
+  Value loadKeys(const CacheBlock *block, Value panel, Value d, int64_t lane,
+                 Value scales);
+  void dotKeys(int64_t queries, Value n, Value q,
+               const CacheBlock *block = nullptr);
   void addSoftmax(Value n, Value q, Value row);
-  void addValues(int64_t queries, Value q, Value row, Range range);
+  void addValues(int64_t queries, Value q, Value row, Range range,
+                 const CacheBlock *block = nullptr);
 
   Emitter &e;
   const AttentionShape &shape;
@@ -107,9 +113,17 @@ SegmentEmitter::Range SegmentEmitter::visible(Value n) {
           e.min(e.min(end, e.add(base, kBlock)), to)};
 }
 
+/// From the cache's block, or from its widened copy.
+Value SegmentEmitter::loadKeys(const CacheBlock *block, Value panel, Value d,
+                               int64_t lane, Value scales) {
+  return block ? block->loadKeys(panel, d, lane, scales)
+               : e.load(wideKeys, {panel, d, e.index(lane)});
+}
+
 /// scores[q + i][j] = q_i . K[j] for queries n, n + 1, ..., added in ascending
 /// order over the head.
-void SegmentEmitter::dotKeys(int64_t queries, Value n, Value q) {
+void SegmentEmitter::dotKeys(int64_t queries, Value n, Value q,
+                             const CacheBlock *block) {
   int64_t size = shape.cache.size();
   SmallVector<std::pair<Value, Value>> places; // row and first column of each
   for (int64_t i = 0; i < queries; ++i) {
@@ -122,14 +136,18 @@ void SegmentEmitter::dotKeys(int64_t queries, Value n, Value q) {
   int64_t panels = e.lanes == 16 || queries == 1 ? kBlock / kPanel : 1;
   int64_t vectors = panels * perPanel;
   e.loop(e.index(0), e.index(kBlock / kPanel), panels, [&](Value panel) {
-    SmallVector<Value> zero(queries * vectors, e.splat(0.0));
+    SmallVector<Value> zero(queries * vectors, e.splat(0.0)), scales;
+    for (int64_t v = 0; v < vectors; ++v)
+      scales.push_back(block ? block->keyScales(e.add(panel, v / perPanel),
+                                                v % perPanel * e.lanes)
+                             : Value());
     auto sums = e.loop(
         e.index(0), e.index(size), 1, zero,
         [&](Value d, ValueRange c) -> SmallVector<Value> {
           SmallVector<Value> k, next;
           for (int64_t v = 0; v < vectors; ++v)
-            k.push_back(e.load(wideKeys, {e.add(panel, v / perPanel), d,
-                                          e.index(v % perPanel * e.lanes)}));
+            k.push_back(loadKeys(block, e.add(panel, v / perPanel), d,
+                                 v % perPanel * e.lanes, scales[v]));
           for (auto [i, place] : llvm::enumerate(places)) {
             Value x = e.broadcast(
                 e.loadScalar(shape.q, {place.first, e.add(place.second, d)}));
@@ -189,8 +207,10 @@ void SegmentEmitter::addSoftmax(Value n, Value q, Value row) {
 /// Adds p[j] * V[j] over a range of positions, ascending, to the states of
 /// queries that all see it; they share the loads of V.
 void SegmentEmitter::addValues(int64_t queries, Value q, Value row,
-                               Range range) {
-  auto addColumns = [&](Value column, int64_t vectors) {
+                               Range range, const CacheBlock *block) {
+  // `count` columns from `column` on.
+  auto addColumns = [&](Value column, int64_t count) {
+    int64_t vectors = llvm::divideCeil(count, e.lanes);
     auto at = [&](int64_t v) { return e.add(column, v * e.lanes); };
     SmallVector<Value> acc;
     for (int64_t i = 0; i < queries * vectors; ++i)
@@ -199,9 +219,14 @@ void SegmentEmitter::addValues(int64_t queries, Value q, Value row,
         range.first, range.end, 1, acc,
         [&](Value j, ValueRange c) -> SmallVector<Value> {
           Value inBlock = e.sub(j, base);
+          Value scale = block ? block->valueScale(inBlock) : Value();
           SmallVector<Value> values, next;
           for (int64_t v = 0; v < vectors; ++v)
-            values.push_back(e.load(wideValues, {inBlock, at(v)}));
+            values.push_back(
+                block ? block->loadValue(inBlock, at(v),
+                                         std::min(e.lanes, count - v * e.lanes),
+                                         scale)
+                      : e.load(wideValues, {inBlock, at(v)}));
           for (int64_t i = 0; i < queries; ++i) {
             Value p = e.broadcast(e.loadScalar(scores, {e.add(q, i), inBlock}));
             for (int64_t v = 0; v < vectors; ++v)
@@ -212,15 +237,15 @@ void SegmentEmitter::addValues(int64_t queries, Value q, Value row,
     for (auto [i, sum] : llvm::enumerate(acc))
       e.store(sum, states, {e.add(row, i / vectors), at(i % vectors)});
   };
-  int64_t columns = shape.cache.paddedSize();
-  int64_t vectors = e.lanes == 16 || queries == 1 ? 4 : 2;
-  int64_t width = vectors * e.lanes, whole = columns / width * width;
+  int64_t columns = shape.cache.size();
+  int64_t width = (queries == 1 ? 8 : e.lanes == 16 ? 4 : 2) * e.lanes;
+  int64_t whole = columns / width * width;
   e.when(e.less(range.first, range.end), [&] {
     if (whole)
       e.loop(e.index(0), e.index(whole), width,
-             [&](Value column) { addColumns(column, vectors); });
+             [&](Value column) { addColumns(column, width); });
     if (whole < columns)
-      addColumns(e.index(whole), (columns - whole) / e.lanes);
+      addColumns(e.index(whole), columns - whole);
   });
 }
 
@@ -260,6 +285,21 @@ void SegmentEmitter::addTile(Value n, Value size, Value at) {
   });
 }
 
+/// Few queries read less than widening the block would write.
+void SegmentEmitter::addSingly(const CacheBlock &block, Value n, Value count,
+                               Value at) {
+  Value zero = e.index(0);
+  e.loop(zero, count, 1, [&](Value i) {
+    Value m = e.add(n, i), row = e.add(at, i);
+    Range range = visible(m);
+    e.when(e.less(range.first, range.end), [&] {
+      dotKeys(1, m, zero, &block);
+      addSoftmax(m, zero, row);
+      addValues(1, zero, row, range, &block);
+    });
+  });
+}
+
 void SegmentEmitter::addBlocks(Value n, Value count, Value at, Value low,
                                Value high) {
   from = low;
@@ -271,12 +311,18 @@ void SegmentEmitter::addBlocks(Value n, Value count, Value at, Value low,
   e.loop(e.div(lower, kBlock), e.ceilDiv(upper, e.index(kBlock)), 1,
          [&](Value block) {
            base = e.mul(block, kBlock);
-           shape.cache.widenKeys(e, kvHead, block, wideKeys);
-           shape.cache.widenValues(e, kvHead, block, wideValues);
-           e.loop(e.index(0), count, kTile, [&](Value i) {
-             Value size = e.min(e.sub(count, i), e.index(kTile));
-             addTile(e.add(n, i), size, e.add(at, i));
-           });
+           CacheBlock source(e, shape.cache, kvHead, block);
+           e.when(
+               e.less(count, e.index(kTile)),
+               [&] { addSingly(source, n, count, at); },
+               [&] {
+                 source.widenKeys(wideKeys);
+                 source.widenValues(wideValues);
+                 e.loop(e.index(0), count, kTile, [&](Value i) {
+                   Value size = e.min(e.sub(count, i), e.index(kTile));
+                   addTile(e.add(n, i), size, e.add(at, i));
+                 });
+               });
          });
 }
 

@@ -57,41 +57,64 @@ static Value loadIntegers(Emitter &e, Value memref, ValueRange indices,
       e.b, e.loc, q, e.splat(0.0), ArrayRef<int64_t>{0}, ArrayRef<int64_t>{1});
 }
 
-void KVCache::widenKeys(Emitter &e, Value head, Value block, Value wide) const {
-  Value keys = viewKeys(e);
-  Value first =
-      e.add(e.mul(head, e.div(extent, kPanel)), e.mul(block, kBlock / kPanel));
-  Value scales = type.isQuantised() ? viewScales(e, false) : Value();
-  Value position = e.add(e.mul(head, extent), e.mul(block, kBlock));
+CacheBlock::CacheBlock(Emitter &e, const KVCache &cache, Value head,
+                       Value block)
+    : e(e), size(cache.size()), keys(cache.viewKeys(e)),
+      values(cache.viewValues(e)),
+      firstPanel(e.add(e.mul(head, e.div(cache.extent, kPanel)),
+                       e.mul(block, kBlock / kPanel))),
+      firstRow(e.add(e.mul(head, cache.extent), e.mul(block, kBlock))) {
+  if (!cache.type.isQuantised())
+    return;
+  scalesOfKeys = cache.viewScales(e, false);
+  scalesOfValues = cache.viewScales(e, true);
+}
+
+Value CacheBlock::keyScales(Value panel, int64_t lane) const {
+  if (!scalesOfKeys)
+    return {};
+  Value row = e.add(firstRow, e.mul(panel, kPanel));
+  return e.load(scalesOfKeys, {e.add(row, lane)});
+}
+
+Value CacheBlock::loadKeys(Value panel, Value column, int64_t lane,
+                           Value scales) const {
+  Value at[] = {e.add(firstPanel, panel), column, e.index(lane)};
+  return scales ? e.mulf(loadIntegers(e, keys, at, e.lanes), scales)
+                : e.load(keys, at);
+}
+
+Value CacheBlock::valueScale(Value position) const {
+  return scalesOfValues ? e.broadcast(e.loadScalar(scalesOfValues,
+                                                   {e.add(firstRow, position)}))
+                        : Value();
+}
+
+Value CacheBlock::loadValue(Value position, Value column, int64_t count,
+                            Value scale) const {
+  Value at[] = {e.add(firstRow, position), column};
+  return scale ? e.mulf(loadIntegers(e, values, at, count), scale)
+               : e.load(values, at, count);
+}
+
+void CacheBlock::widenKeys(Value wide) const {
   e.loop(e.index(0), e.index(kBlock / kPanel), 1, [&](Value panel) {
-    SmallVector<Value> scale;
-    for (int64_t lane = 0; scales && lane < kPanel; lane += e.lanes)
-      scale.push_back(
-          e.load(scales, {e.add(e.add(position, e.mul(panel, kPanel)), lane)}));
-    e.loop(e.index(0), e.index(size()), 1, [&](Value d) {
-      for (int64_t lane = 0; lane < kPanel; lane += e.lanes) {
-        SmallVector<Value> at = {e.add(first, panel), d, e.index(lane)};
-        Value k = scales ? e.mulf(loadIntegers(e, keys, at, e.lanes),
-                                  scale[lane / e.lanes])
-                         : e.load(keys, at);
-        e.store(k, wide, {panel, d, e.index(lane)});
-      }
+    SmallVector<Value> scales;
+    for (int64_t lane = 0; lane < kPanel; lane += e.lanes)
+      scales.push_back(keyScales(panel, lane));
+    e.loop(e.index(0), e.index(size), 1, [&](Value d) {
+      for (int64_t lane = 0; lane < kPanel; lane += e.lanes)
+        e.store(loadKeys(panel, d, lane, scales[lane / e.lanes]), wide,
+                {panel, d, e.index(lane)});
     });
   });
 }
 
-void KVCache::widenValues(Emitter &e, Value head, Value block,
-                          Value wide) const {
-  Value values = viewValues(e);
-  Value first = e.add(e.mul(head, extent), e.mul(block, kBlock));
-  Value scales = type.isQuantised() ? viewScales(e, true) : Value();
+void CacheBlock::widenValues(Value wide) const {
   e.loop(e.index(0), e.index(kBlock), 1, [&](Value j) {
-    Value row = e.add(first, j);
-    Value scale = scales ? e.broadcast(e.loadScalar(scales, {row})) : Value();
-    e.columns(size(), [&](Value d, int64_t count) {
-      Value v = scales ? e.mulf(loadIntegers(e, values, {row, d}, count), scale)
-                       : e.load(values, {row, d}, count);
-      e.store(v, wide, {j, d});
+    Value scale = valueScale(j);
+    e.columns(size, [&](Value d, int64_t count) {
+      e.store(loadValue(j, d, count, scale), wide, {j, d});
     });
   });
 }

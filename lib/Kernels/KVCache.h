@@ -41,12 +41,34 @@ struct KVCache {
   /// Bytes of both.
   int64_t wideBytes() const { return kBlock * (size() + paddedSize()) * 4; }
 
-  /// Widens the keys and the values of a block to f32; columns past the head
-  /// size are 0.
-  void widenKeys(Emitter &e, mlir::Value head, mlir::Value block,
-                 mlir::Value wide) const;
-  void widenValues(Emitter &e, mlir::Value head, mlir::Value block,
-                   mlir::Value wide) const;
+};
+
+/// Block `block` of one head, as it lies in the cache.
+class CacheBlock {
+public:
+  using Value = mlir::Value;
+
+  CacheBlock(Emitter &e, const KVCache &cache, Value head, Value block);
+
+  /// The scales of `lanes` keys of a panel, or null where there are none.
+  Value keyScales(Value panel, int64_t lane) const;
+  /// One column of `lanes` keys of a panel as f32.
+  Value loadKeys(Value panel, Value column, int64_t lane, Value scales) const;
+  /// The scale of the value at a position of the block, or null.
+  Value valueScale(Value position) const;
+  /// `count` columns of a value as f32; lanes past count are 0.
+  Value loadValue(Value position, Value column, int64_t count,
+                  Value scale) const;
+
+  /// Widens all keys and all values to f32; columns past the head size are 0.
+  void widenKeys(Value wide) const;
+  void widenValues(Value wide) const;
+
+private:
+  Emitter &e;
+  int64_t size;
+  Value keys, values, scalesOfKeys, scalesOfValues;
+  Value firstPanel, firstRow;
 };
 
 } // namespace moec::kernels

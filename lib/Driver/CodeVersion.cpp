@@ -63,7 +63,8 @@ moec::emitVersionTable(llvm::ArrayRef<CodeVersion> versions) {
   module.setTargetTriple((*target)->getTargetTriple());
   module.setDataLayout((*target)->createDataLayout());
   auto *pointer = llvm::PointerType::get(context, 0);
-  auto *entry = llvm::StructType::get(pointer, pointer);
+  auto *i64 = llvm::Type::getInt64Ty(context);
+  auto *entry = llvm::StructType::get(pointer, i64, pointer);
   auto *function = llvm::FunctionType::get(llvm::Type::getVoidTy(context), {});
   auto constant = [&](llvm::Constant *value, bool isPublic,
                       llvm::StringRef name) {
@@ -83,6 +84,7 @@ moec::emitVersionTable(llvm::ArrayRef<CodeVersion> versions) {
     entries.push_back(llvm::ConstantStruct::get(
         entry,
         {constant(name, /*isPublic=*/false, "name"),
+         llvm::ConstantInt::get(i64, version.layout),
          llvm::Function::Create(function, llvm::GlobalValue::ExternalLinkage,
                                 step, module)}));
   }
@@ -90,7 +92,7 @@ moec::emitVersionTable(llvm::ArrayRef<CodeVersion> versions) {
   constant(llvm::ConstantArray::get(table, entries), /*isPublic=*/true,
            "moe_code_versions");
   constant(
-      llvm::ConstantInt::get(llvm::Type::getInt64Ty(context), entries.size()),
+      llvm::ConstantInt::get(i64, entries.size()),
       /*isPublic=*/true, "moe_code_version_count");
   return emitMachineCode(module, **target, llvm::CodeGenFileType::ObjectFile);
 }

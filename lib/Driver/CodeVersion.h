@@ -32,6 +32,8 @@ struct CodeVersion {
   StepSizes sizes;
   std::vector<WeightPlacement> placements;
   llvm::SmallVector<char, 0> object;
+  /// A hash of all that code and payload agree on.
+  uint64_t layout = 0;
 };
 
 /// Gives every function and variable of a translated module a name that no

@@ -21,14 +21,10 @@
 using namespace moec;
 
 /// What code from the kernel builders needs. Its loops are as they should run:
-/// no vectorizer, no unroller. LLVM's own -O1 takes twice as long and gives
-/// the same loops.
+/// no vectorizer, no unroller.
 static constexpr llvm::StringLiteral kPipeline =
-    "inline,deadargelim,"
     "function(sroa,early-cse<memssa>,simplifycfg,"
-    "instcombine<no-verify-fixpoint>,loop-mssa(loop-rotate,licm),"
-    "loop(indvars,loop-deletion),instcombine<no-verify-fixpoint>,"
-    "early-cse<memssa>,simplifycfg),globaldce";
+    "instcombine<no-verify-fixpoint>,loop-mssa(loop-rotate,licm),simplifycfg)";
 
 void moec::optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::LoopAnalysisManager loops;
@@ -42,7 +38,8 @@ void moec::optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, cgscc, modules);
   llvm::ModulePassManager pipeline;
-  llvm::cantFail(builder.parsePassPipeline(pipeline, kPipeline));
+  if (llvm::Error error = builder.parsePassPipeline(pipeline, kPipeline))
+    llvm::report_fatal_error(std::move(error)); // our own text
   pipeline.run(module, modules);
 }
 
@@ -52,7 +49,7 @@ moec::translate(mlir::ModuleOp module, llvm::LLVMContext &context,
   mlir::registerBuiltinDialectTranslation(*module.getContext());
   mlir::registerLLVMDialectTranslation(*module.getContext());
   mlir::registerOpenMPDialectTranslation(*module.getContext());
-  // Private functions are nobody else's: what is inlined everywhere can go.
+  // Private functions are nobody else's.
   module.walk([](mlir::LLVM::LLVMFuncOp function) {
     if (mlir::SymbolTable::getSymbolVisibility(function) ==
             mlir::SymbolTable::Visibility::Private &&
@@ -93,9 +90,14 @@ moec::emitMachineCode(llvm::Module &module, llvm::TargetMachine &machine,
   return buffer;
 }
 
+/// OpenMP's entry points that lib/Runtime/OpenMP has, and what LLVM calls for
+/// copies and fills.
 static bool isAllowed(llvm::StringRef name) {
-  return name.starts_with("__kmpc_") || name.starts_with("omp_") || name == "memcpy" || name == "memset" ||
-         name == "_GLOBAL_OFFSET_TABLE_";
+  return llvm::is_contained(
+      {"__kmpc_fork_call", "__kmpc_push_num_threads", "__kmpc_global_thread_num",
+       "__kmpc_barrier", "__kmpc_for_static_init_8u", "__kmpc_for_static_fini",
+       "memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"},
+      name);
 }
 
 llvm::Error moec::checkUndefinedSymbols(llvm::StringRef object) {

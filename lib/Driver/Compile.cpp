@@ -83,6 +83,7 @@ private:
   OutputFile &addOutput(StringRef path, bool executable);
   llvm::Error keepOutputs();
   std::vector<PayloadFile> payloadFiles();
+  PayloadInputs payloadInputs();
   bool emits(Emit emit) const {
     return llvm::is_contained(options.emits, emit);
   }
@@ -310,14 +311,17 @@ std::vector<PayloadFile> Compilation::payloadFiles() {
   return files;
 }
 
-/// Writes the payload: into a section of `executable`, or into a file beside.
-llvm::Error Compilation::writeWeights(OutputFile &executable) {
+PayloadInputs Compilation::payloadInputs() {
   // Directories are often called "model"; what the user chose says more.
   std::string chosen = names.of(Emit::Executable);
   StringRef name = llvm::sys::path::filename(chosen);
-  PayloadInputs inputs{versions,      *config,         cacheType,
-                       *weights,      name.str(),      options.chunk,
-                       options.threads, payloadFiles()};
+  return {versions,   *config,       cacheType,       *weights,
+          name.str(), options.chunk, options.threads, payloadFiles()};
+}
+
+/// Writes the payload: into a section of `executable`, or into a file beside.
+llvm::Error Compilation::writeWeights(OutputFile &executable) {
+  PayloadInputs inputs = payloadInputs();
   uint64_t bytes = payloadBytes(inputs);
   bool embedded = options.weightsPlace == WeightsPlace::Embedded;
   std::string output = names.of(Emit::Executable);
@@ -371,6 +375,8 @@ llvm::Error Compilation::link(
 llvm::Error Compilation::emitExecutable() {
   if (llvm::Error error = checkOneLayout(versions))
     return error;
+  for (CodeVersion &version : versions)
+    version.layout = layoutHash(payloadInputs(), version);
   auto table = emitVersionTable(versions);
   if (!table)
     return table.takeError();

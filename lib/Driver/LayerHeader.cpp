@@ -53,6 +53,8 @@ static std::string shapeText(const LayerSignature &signature,
                  ? rowsText(signature, value.rows)
                  : std::to_string(dim)) +
             "]";
+  if (text.empty())
+    text = "[1]";
   return text + " of " + show(value.tensor().getElementType());
 }
 

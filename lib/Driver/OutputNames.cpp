@@ -88,6 +88,42 @@ static llvm::Error checkInput(const CompileOptions &options) {
   return llvm::Error::success();
 }
 
+/// An output must not replace what it is made from.
+static llvm::Error checkNotInput(llvm::StringRef output,
+                                 const CompileOptions &options) {
+  auto refuse = [&](llvm::StringRef input) {
+    return makeError(output + ": is the input " + input +
+                     "; expected another name for the output");
+  };
+  std::string directory = options.input;
+  if (!fs::is_directory(directory)) {
+    if (fs::equivalent(output, options.input))
+      return refuse(options.input);
+    if (llvm::StringRef(options.input).ends_with(".mlir"))
+      return llvm::Error::success();
+    directory = path::parent_path(options.input).str();
+    if (directory.empty())
+      directory = ".";
+  }
+  std::error_code code;
+  for (fs::directory_iterator it(directory, code), end; !code && it != end;
+       it.increment(code)) {
+    llvm::StringRef extension = path::extension(it->path());
+    bool isRead = llvm::is_contained({".json", ".safetensors", ".model"},
+                                     extension);
+    if (isRead && fs::equivalent(output, it->path()))
+      return refuse(it->path());
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Error checkOutput(llvm::StringRef output,
+                               const CompileOptions &options) {
+  if (llvm::Error error = checkNotInput(output, options))
+    return error;
+  return checkWritable(output);
+}
+
 llvm::Expected<OutputNames> OutputNames::choose(const CompileOptions &options) {
   if (llvm::Error error = checkInput(options))
     return error;
@@ -117,11 +153,11 @@ llvm::Expected<OutputNames> OutputNames::choose(const CompileOptions &options) {
                        ", which is a directory; expected -o FILE");
   }
   for (Emit emit : options.emits)
-    if (llvm::Error error = checkWritable(names.of(emit)))
+    if (llvm::Error error = checkOutput(names.of(emit), options))
       return error;
   if (options.weightsPlace == WeightsPlace::External)
     if (llvm::Error error =
-            checkWritable(names.of(Emit::Executable) + ".weights"))
+            checkOutput(names.of(Emit::Executable) + ".weights", options))
       return error;
   return names;
 }

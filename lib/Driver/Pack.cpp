@@ -12,7 +12,7 @@
 #include "llvm/ADT/APFloat.h"
 #include <cmath>
 #include <cstring>
-#include <thread>
+#include <future>
 
 using namespace mlir;
 using namespace moec;
@@ -195,23 +195,27 @@ static void addJobs(PackedType type, const RowReader &reader,
     }
 }
 
+/// In a thread, or, where none can be had, when its result is asked for.
+static constexpr std::launch kThreadIfPossible =
+    std::launch::async | std::launch::deferred;
+
 /// Packs jobs [begin, end) at once, each into its own buffer.
 static void runJobs(llvm::ArrayRef<PackJob> jobs,
                     llvm::MutableArrayRef<std::vector<char>> buffers) {
-  std::vector<std::thread> threads;
+  std::vector<std::future<void>> others;
   for (size_t i = 1; i < jobs.size(); ++i)
-    threads.emplace_back([&, i] {
+    others.push_back(std::async(kThreadIfPossible, [&, i] {
       buffers[i].resize(jobs[i].bytes);
       packPanels(jobs[i].type, *jobs[i].reader, jobs[i].expert, jobs[i].first,
                  jobs[i].count, buffers[i]);
-    });
+    }));
   if (!jobs.empty()) {
     buffers[0].resize(jobs[0].bytes);
     packPanels(jobs[0].type, *jobs[0].reader, jobs[0].expert, jobs[0].first,
                jobs[0].count, buffers[0]);
   }
-  for (std::thread &thread : threads)
-    thread.join();
+  for (std::future<void> &other : others)
+    other.get();
 }
 
 std::vector<WeightPlacement> moec::takePlacements(ModuleOp module) {

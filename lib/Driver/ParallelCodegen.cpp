@@ -18,8 +18,8 @@
 #include "llvm/Support/MemoryBuffer.h"
 
 #include <array>
+#include <future>
 #include <optional>
-#include <thread>
 
 using namespace moec;
 using Object = llvm::SmallVector<char, 0>;
@@ -125,7 +125,7 @@ moec::emitObjectInParallel(llvm::Module &module,
   llvm::WriteBitcodeToFile(module, stream);
   std::array<Names, 2> halves = cutInHalves(module);
   std::optional<llvm::Expected<Object>> other;
-  std::thread worker([&] {
+  auto compileOther = [&] {
     llvm::LLVMContext context;
     auto copy = llvm::parseBitcodeFile(
         llvm::MemoryBufferRef({bitcode.data(), bitcode.size()}, "half"),
@@ -134,9 +134,12 @@ moec::emitObjectInParallel(llvm::Module &module,
       other.emplace(compileHalf(**copy, machine, halves[1]));
     else
       other.emplace(copy.takeError());
-  });
+  };
+  // Where no thread can be had, it runs when it is waited for.
+  std::future<void> worker =
+      std::async(std::launch::async | std::launch::deferred, compileOther);
   llvm::Expected<Object> rest = compileHalf(module, machine, halves[0]);
-  worker.join();
+  worker.get();
   if (!rest) {
     llvm::consumeError(other->takeError());
     return rest.takeError();

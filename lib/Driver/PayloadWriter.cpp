@@ -91,20 +91,39 @@ static ordered_json stepDescription(const PayloadInputs &inputs,
   return step;
 }
 
+static ordered_json targetDescription(const PayloadInputs &inputs,
+                                      const CodeVersion &version) {
+  return {{"triple", version.machine.triple},
+          {"cpu", version.machine.cpu},
+          {"features", version.machine.required},
+          {"recipe", version.machine.kernels.recipeName()},
+          {"activation_type", typeName(version.activation)},
+          {"step", stepDescription(inputs, version.sizes)}};
+}
+
+uint64_t moec::layoutHash(const PayloadInputs &inputs,
+                          const CodeVersion &version) {
+  ordered_json all = {{"model", modelCard(inputs)},
+                      {"target", targetDescription(inputs, version)},
+                      {"weights", version.sizes.weights}};
+  all["model"].erase("name");
+  for (const WeightPlacement &placement : version.placements)
+    all["placements"].push_back({placement.name, placement.offset});
+  std::string text = all.dump();
+  return XXH3_64bits(text.data(), text.size());
+}
+
 static std::string renderHeader(const PayloadInputs &inputs,
                                 ArrayRef<Section> sections) {
   ordered_json header;
   header["format"] = ::moe::runtime::kPayloadFormat;
   header["model"] = modelCard(inputs);
   header["model"]["source_hash"] = hex(sections.front().hash);
-  for (const CodeVersion &version : inputs.versions)
-    header["targets"].push_back(
-        {{"triple", version.machine.triple},
-         {"cpu", version.machine.cpu},
-         {"features", version.machine.required},
-         {"recipe", version.machine.kernels.recipeName()},
-         {"activation_type", typeName(version.activation)},
-         {"step", stepDescription(inputs, version.sizes)}});
+  for (const CodeVersion &version : inputs.versions) {
+    ordered_json target = targetDescription(inputs, version);
+    target["layout"] = hex(version.layout);
+    header["targets"].push_back(target);
+  }
   for (const Section &section : sections)
     header["sections"][section.name] = {{"offset", section.offset},
                                         {"bytes", section.bytes},

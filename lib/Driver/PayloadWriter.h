@@ -31,6 +31,10 @@ struct PayloadInputs {
   std::vector<PayloadFile> files;
 };
 
+/// A hash of what a version's code takes for granted: the model, its layout in
+/// memory and the sizes that the runtime allocates. Not the weights' values.
+uint64_t layoutHash(const PayloadInputs &inputs, const CodeVersion &version);
+
 /// Bytes that the payload will take.
 uint64_t payloadBytes(const PayloadInputs &inputs);
 

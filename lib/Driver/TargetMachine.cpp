@@ -7,6 +7,7 @@
 #include "moe/Driver/TargetMachine.h"
 
 #include "Diagnostics.h"
+#include "moe/Runtime/Payload.h"
 
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -38,15 +39,28 @@ static bool hasFastDotPairs(llvm::StringRef cpu) {
   return cpu == "znver4" || cpu == "znver5";
 }
 
-/// How weights stream from memory best: Zen's own prefetchers follow two
+/// How weights stream from memory best: Zen 4's own prefetchers follow two
 /// streams, and fetching in software costs a tenth (86 against 75 % of the read
 /// bandwidth at T=1, OLMoE's layer); Intel's server cores want it (93 %).
 static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
-  if (!cpu.starts_with("znver"))
+  if (cpu != "znver4" && cpu != "znver5")
     return;
   target.streamPanels = 2;
   target.prefetchLines = 0;
   target.blockPrefetchLines = 64;
+}
+
+/// Features with instructions that LLVM would use and the runtime does not ask
+/// a CPU for: code does without them.
+static void avoidUnasked(MachineDescription &machine,
+                         const llvm::StringMap<bool> &has) {
+  for (llvm::StringRef name :
+       {"xop", "fma4", "tbm", "lwp", "sse4a", "egpr", "push2pop2", "ppx", "ndd",
+        "ccmp", "nf", "cf", "zu", "avx10.1", "avx10.1-512", "avx10.2",
+        "avx10.2-512", "avxifma", "avxneconvert", "avxvnniint8",
+        "avxvnniint16"})
+    if (has.lookup(name))
+      machine.features += (machine.features.empty() ? "-" : ",-") + name.str();
 }
 
 static llvm::Expected<MachineDescription>
@@ -70,6 +84,7 @@ fromFeatures(MachineDescription machine, const llvm::StringMap<bool> &has,
     if (emulateISA || (feature("avx512bf16") && hasFastDotPairs(machine.cpu)))
       target.recipe = kernels::Recipe::DotPairs;
   }
+  avoidUnasked(machine, has);
   chooseStreams(machine.cpu, target);
   target.emulate = emulateISA;
   return machine;
@@ -120,6 +135,10 @@ moec::describeMachines(llvm::StringRef names, bool emulateISA) {
   std::vector<MachineDescription> machines;
   llvm::SmallVector<llvm::StringRef> list;
   names.split(list, ',');
+  if (list.size() > ::moe::runtime::kMaxVersions)
+    return makeError("--target: " + llvm::Twine(list.size()) +
+                     " machines; expected at most " +
+                     llvm::Twine(::moe::runtime::kMaxVersions));
   for (llvm::StringRef name : list) {
     if (name.empty() && list.size() > 1)
       return makeError("--target: expected names with a comma between, got '" +

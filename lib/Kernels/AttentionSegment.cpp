@@ -306,6 +306,7 @@ void SegmentEmitter::addBlocks(Value n, Value count, Value at, Value low,
   to = high;
   Value last = e.sub(e.add(n, count), e.index(1));
   Value lower = e.max(shape.seen(e, shape.row(e, n)).first, from);
+  lower = e.min(lower, to);
   Value upper = e.min(shape.seen(e, shape.row(e, last)).second, to);
   upper = e.max(upper, lower);
   e.loop(e.div(lower, kBlock), e.ceilDiv(upper, e.index(kBlock)), 1,

@@ -60,7 +60,8 @@ public:
   Value loadValue(Value position, Value column, int64_t count,
                   Value scale) const;
 
-  /// Widens all keys and all values to f32; columns past the head size are 0.
+  /// Widens all keys and all values to f32. Columns past the head size are not
+  /// read.
   void widenKeys(Value wide) const;
   void widenValues(Value wide) const;
 

@@ -244,9 +244,10 @@ Fetch MatmulEmitter::planFetch(Value count, Value blocks) {
   Value log2 = e.sub(e.index(63), leading);
   Value part =
       arith::ShRUIOp::create(e.b, e.loc, e.index(2 * weight.lines), log2);
-  Value ahead = e.select(e.less(e.index(2), count),
-                         e.index(e.target.blockPrefetchLines),
-                         e.index(e.target.prefetchLines));
+  int64_t most = e.target.maxTileRows();
+  Value ahead = e.select(e.less(count, e.index(most / 2)),
+                         e.index(leadOf(e.target, 1)),
+                         e.index(leadOf(e.target, most)));
   return {e.select(isAlone, ahead, e.index(2 * weight.lines)),
           e.select(isAlone, e.index(weight.lines), e.index(1)),
           e.select(isAlone, e.index(0), part),

@@ -25,6 +25,11 @@ int64_t moec::kernels::widePanels(const Target &target, int64_t rows) {
   return rows == 1 ? 4 : 2;
 }
 
+int64_t moec::kernels::leadOf(const Target &target, int64_t rows) {
+  return rows < target.maxTileRows() / 2 ? target.prefetchLines
+                                         : target.blockPrefetchLines;
+}
+
 /// Panels that one register tile holds; wider requests are made of several.
 static int64_t tilePanels(const Target &target, int64_t rows, int64_t wanted) {
   if (target.lanes == 16)
@@ -110,6 +115,9 @@ void TileBuilder::prefetch(Value k) {
                                /*isWrite=*/false, /*localityHint=*/3,
                                /*isDataCache=*/true);
   };
+  int64_t lead = leadOf(e.target, rows);
+  if (!lead)
+    return;
   if (panels <= 2) {
     Value step = arith::ShRUIOp::create(e.b, e.loc, e.mul(k, 2), shift);
     step = e.select(e.less(step, wrap), step, e.add(step, lines));
@@ -117,10 +125,8 @@ void TileBuilder::prefetch(Value k) {
       fetch(e.add(ahead[panel], step));
     return;
   }
-  if (!e.target.prefetchLines)
-    return;
   // Behind the end of a panel comes the same panel of the next group.
-  Value far = e.add(k, e.target.prefetchLines);
+  Value far = e.add(k, lead);
   far = e.select(e.less(far, lines), far,
                  e.add(far, e.mul(lines, panels - 1)));
   for (int64_t panel = 0; panel < panels; ++panel)

@@ -27,6 +27,10 @@ struct TileFamily {
 /// Panels that a tile of `rows` rows takes at once, where there are enough.
 int64_t widePanels(const Target &target, int64_t rows);
 
+/// Lines ahead of use that a tile of `rows` rows fetches its own panels, where
+/// no other block fetches them for it; 0 for not at all.
+int64_t leadOf(const Target &target, int64_t rows);
+
 /// The function `(rows, A, aOffset, B, line, lines, C, ahead, ahead', shift, wrap)`
 /// that computes `rows` rows (1..MR) times widePanels(rows) panels (`wide`) or
 /// two panels, and stores the tile as C[panel][row][16]. Made on first use,

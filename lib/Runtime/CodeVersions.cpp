@@ -25,8 +25,10 @@ static std::string namesOf(std::span<const CodeVersion> versions) {
   return join(names);
 }
 
-static Result<size_t> find(std::span<const CodeVersion> versions,
+Result<size_t> findVersion(std::span<const CodeVersion> versions,
                            const std::string &name) {
+  if (name.empty())
+    return 0;
   for (size_t i = 0; i < versions.size(); ++i)
     if (versions[i].target.cpu == name)
       return i;
@@ -38,7 +40,7 @@ Result<size_t> chooseVersion(std::span<const CodeVersion> versions,
                              const std::string &asked, CpuQuestion missing) {
   size_t first = 0, count = versions.size();
   if (!asked.empty()) {
-    Result<size_t> found = find(versions, asked);
+    Result<size_t> found = findVersion(versions, asked);
     if (!found)
       return found;
     first = *found;
@@ -61,9 +63,11 @@ Result<size_t> chooseVersion(std::span<const CodeVersion> versions,
   if (best)
     return *best;
   std::string of = count == 1 ? "" : ", the nearest version,";
+  std::string hint = count < versions.size()
+                         ? "without --isa the best that fits runs"
+                         : "moec --target=x86-64-v3 compiles for older CPUs";
   return fail("this CPU lacks ", join(lacking), ", which the code for ",
-              versions[nearest].target.cpu, of,
-              " needs; moec --target=x86-64-v3 compiles for older CPUs");
+              versions[nearest].target.cpu, of, " needs; ", hint);
 }
 
 Result<void> checkTable(std::span<const CodeVersion> described,
@@ -71,8 +75,15 @@ Result<void> checkTable(std::span<const CodeVersion> described,
   auto same = [](const CodeVersion &a, const MoeCodeVersion &b) {
     return a.target.cpu == b.target;
   };
-  if (std::ranges::equal(described, compiled, same))
+  if (std::ranges::equal(described, compiled, same)) {
+    for (size_t i = 0; i < compiled.size(); ++i)
+      if (described[i].target.layout != compiled[i].layout)
+        return fail("the payload is of another model or of other options of "
+                    "moec: its layout is ",
+                    hashText(described[i].target.layout),
+                    ", this executable's is ", hashText(compiled[i].layout));
     return {};
+  }
   std::vector<std::string> names;
   for (const MoeCodeVersion &version : compiled)
     names.push_back(version.target);

@@ -24,6 +24,10 @@ Result<size_t> chooseVersion(std::span<const CodeVersion> versions,
                              const std::string &asked,
                              CpuQuestion missing = missingFeatures);
 
+/// The version of that name; the first if it is empty.
+Result<size_t> findVersion(std::span<const CodeVersion> versions,
+                           const std::string &name);
+
 /// An error when a payload (of --weights) describes other versions than the
 /// executable holds: its sizes would be wrong for the code.
 Result<void> checkTable(std::span<const CodeVersion> described,

@@ -8,6 +8,7 @@
 
 using namespace moe::runtime;
 
+/// A feature that nobody here can ask about counts as missing.
 static bool isMissing(const std::string &name) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -17,7 +18,7 @@ static bool isMissing(const std::string &name) {
     return !__builtin_cpu_supports(NAME);
 #include "moe/Runtime/CheckedFeatures.def"
 #endif
-  return false;
+  return true;
 }
 
 std::vector<std::string>

@@ -1,4 +1,4 @@
-//===- HostThreads.h - How many threads ------------------ ------*- C++ -*-===//
+//===- HostThreads.h - How many threads -------------------------*- C++ -*-===//
 //
 // Part of moe-mlir.
 //

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -134,6 +135,13 @@ static std::string searchPath(const char *name) {
   return name;
 }
 
+/// The name of this executable's file.
+static std::string selfPath(const char *argv0) {
+  std::error_code code;
+  auto path = std::filesystem::read_symlink("/proc/self/exe", code);
+  return code ? searchPath(argv0) : path.string();
+}
+
 Result<PayloadFile> openOwnPayload(const char *argv0) {
   const auto *execName =
       reinterpret_cast<const char *>(getauxval(AT_EXECFN));
@@ -159,8 +167,12 @@ Result<PayloadFile> openOwnPayload(const char *argv0) {
       return failIn(path == candidates[0] ? "this executable" : path, payload);
     return PayloadFile{std::move(*file), path, std::move(*payload)};
   }
-  return fail("this executable's payload was not found (", why,
-              "); give it with --weights FILE");
+  // moec --weights=external writes them there.
+  std::string beside = selfPath(argv0) + ".weights";
+  if (access(beside.c_str(), F_OK) == 0)
+    return openPayloadFile(beside);
+  return fail("this executable's payload was not found (", why, ", and no ",
+              beside, "); give it with --weights FILE");
 }
 
 } // namespace moe::runtime

@@ -27,7 +27,6 @@ using nlohmann::json;
 // within 64 bits.
 static constexpr int64_t kMaxCount = int64_t(1) << 24;
 static constexpr int64_t kMaxBytes = int64_t(1) << 46;
-static constexpr size_t kMaxVersions = 64;
 static constexpr int64_t kMaxParameters = int64_t(1) << 60;
 
 uint64_t contentHash(Bytes bytes) {
@@ -105,6 +104,12 @@ static ModelInfo readModel(JsonFields &fields) {
   return model;
 }
 
+static bool parseHash(const std::string &text, uint64_t &hash) {
+  const char *end = text.data() + text.size();
+  auto [stop, code] = std::from_chars(text.data(), end, hash, 16);
+  return code == std::errc() && stop == end && text.size() == 16;
+}
+
 static TargetInfo readTarget(JsonFields &fields) {
   TargetInfo target;
   target.triple = fields.text("triple");
@@ -112,6 +117,9 @@ static TargetInfo readTarget(JsonFields &fields) {
   target.recipe = fields.text("recipe");
   target.activationType = fields.text("activation_type");
   target.features = fields.texts("features");
+  if (std::string layout = fields.text("layout");
+      !fields.error() && !parseHash(layout, target.layout))
+    fields.reject("layout", "expected 16 hexadecimal digits");
   return target;
 }
 
@@ -165,12 +173,6 @@ static Result<std::vector<CodeVersion>> readVersions(const json &targets,
     versions.push_back({std::move(target), std::move(step)});
   }
   return versions;
-}
-
-static bool parseHash(const std::string &text, uint64_t &hash) {
-  const char *end = text.data() + text.size();
-  auto [stop, code] = std::from_chars(text.data(), end, hash, 16);
-  return code == std::errc() && stop == end && text.size() == 16;
 }
 
 static Result<PayloadSection> readSection(const json &entry,

@@ -16,6 +16,7 @@
 #include <iostream>
 #include <iterator>
 #include <sys/mman.h>
+#include <system_error>
 
 // Linux 5.14; older C libraries do not know it.
 #ifndef MADV_POPULATE_READ
@@ -71,7 +72,11 @@ WeightsPopulation::WeightsPopulation(Bytes weights, bool quiet) {
               << "; they will be read from disk again and again" << std::endl;
     return;
   }
-  worker = std::jthread(populate, weights, quiet);
+  try {
+    worker = std::jthread(populate, weights, quiet);
+  } catch (const std::system_error &) {
+    // No thread to be had: pages are read when they are used.
+  }
 }
 
 void WeightsPopulation::wait() {

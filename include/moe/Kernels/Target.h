@@ -41,11 +41,10 @@ struct Target {
   /// Panels of a register tile of one or two rows: streams that a thread reads
   /// from memory at once, while nothing else hides its latency.
   int64_t streamPanels = 8;
-  /// How many lines ahead such a tile fetches each stream; 0 leaves that to the
-  /// machine.
+  /// How many lines ahead a tile of few rows (fewer than half of the largest)
+  /// fetches each stream; 0 leaves that to the machine.
   int64_t prefetchLines = 24;
-  /// The same for a single block of more rows, which computes between two
-  /// lines.
+  /// The same for a tile of more rows, which computes more between two lines.
   int64_t blockPrefetchLines = 24;
 
   /// Rows of the largest register tile.

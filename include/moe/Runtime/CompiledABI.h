@@ -35,6 +35,9 @@ typedef void (*MoeStepFunction)(
 typedef struct MoeCodeVersion {
   /// The target's name, as in the payload's header: "x86-64-v4".
   const char *target;
+  /// A hash of what the code and its payload agree on: the payload's
+  /// `targets[i].layout`.
+  uint64_t layout;
   MoeStepFunction step;
 } MoeCodeVersion;
 
@@ -47,7 +50,7 @@ extern const int64_t moe_code_version_count;
 } // extern "C"
 
 static_assert(sizeof(MoeMemRef1) == 40, "must match MLIR's descriptor");
-static_assert(sizeof(MoeCodeVersion) == 16, "must match the emitted table");
+static_assert(sizeof(MoeCodeVersion) == 24, "must match the emitted table");
 #endif
 
 #endif // MOE_RUNTIME_COMPILEDABI_H

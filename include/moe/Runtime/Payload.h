@@ -24,6 +24,9 @@ inline constexpr char kPayloadMagic[8] = {'M', 'O', 'E', 'P',
 /// Value of the header's "format" field.
 inline constexpr int64_t kPayloadFormat = 2;
 
+/// Versions of the code that an executable may hold.
+inline constexpr uint64_t kMaxVersions = 64;
+
 /// File offset of the payload, its data and each of its sections, in bytes.
 inline constexpr uint64_t kPayloadAlignment = 4096;
 

@@ -36,6 +36,8 @@ struct ModelInfo {
 
 struct TargetInfo {
   std::string triple, cpu, recipe, activationType;
+  /// As in the executable's function table.
+  uint64_t layout = 0;
   std::vector<std::string> features;
 };
 

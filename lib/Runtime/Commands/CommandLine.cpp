@@ -106,21 +106,26 @@ public:
     command.add_option("-n,--n-predict", options.count,
                        "tokens to generate; -1: until EOS or the context ends")
         ->capture_default_str()
+        ->check(CLI::Range(int64_t(-1), int64_t(1) << 40))
         ->type_name("N");
     command.add_option("--temp", sampler.temperature, "0 is greedy")
         ->capture_default_str()
         ->check(refuseNan)
+        ->check(CLI::Range(0.0, 1e6))
         ->type_name("T");
     command.add_option("--top-k", sampler.topK, "0 keeps all")
         ->capture_default_str()
+        ->check(CLI::Range(int64_t(0), int64_t(1) << 40))
         ->type_name("K");
     command.add_option("--top-p", sampler.topP, "1 keeps all")
         ->capture_default_str()
         ->check(refuseNan)
+        ->check(CLI::Range(0.0, 1.0))
         ->type_name("P");
     command.add_option("--min-p", sampler.minP, "0 keeps all")
         ->capture_default_str()
         ->check(refuseNan)
+        ->check(CLI::Range(0.0, 1.0))
         ->type_name("P");
     command.add_option("-s,--seed", options.seed, "default: random, printed")
         ->type_name("N");
@@ -204,7 +209,7 @@ public:
     add("tokenize", "print token ids", tokenizeCommand, /*evaluates=*/false)
         .prompt();
     add("bench", "measure speed", benchCommand).bench();
-    CommandFlags info = 
+    CommandFlags info =
         add("info", "print the model card", infoCommand, /*evaluates=*/false);
     info.json();
     info.context();
@@ -349,16 +354,17 @@ static Result<int> execute(const Command &command,
                 << " sections match their hashes" << std::endl;
   }
   Payload &payload = model->payload;
+  if (Result<void> fits = checkTable(payload.versions, versions); !fits)
+    return failIn(options.weights.empty() ? argv0 : options.weights, fits);
   Result<size_t> chosen = chooseVersion(payload.versions, options.isa);
   if (!command.evaluates) {
     // The card is there for every CPU, and tokens need no generated code.
-    if (!chosen && !options.isa.empty())
-      return passOn(chosen);
-    payload.chosen = chosen.value_or(0);
+    Result<size_t> named = findVersion(payload.versions, options.isa);
+    if (!named)
+      return passOn(named);
+    payload.chosen = chosen.value_or(*named);
     return command.function({options, *model, nullptr});
   }
-  if (Result<void> fits = checkTable(payload.versions, versions); !fits)
-    return passOn(fits);
   if (!chosen)
     return passOn(chosen);
   payload.chosen = *chosen;

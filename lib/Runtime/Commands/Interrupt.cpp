@@ -22,6 +22,8 @@ void installSignalHandlers() {
   action.sa_handler = SIG_IGN;
   action.sa_flags = 0;
   sigaction(SIGPIPE, &action, nullptr);
+  // A limit on the size of files is an error like a full disk.
+  sigaction(SIGXFSZ, &action, nullptr);
 }
 
 bool interrupted() { return interruptSeen != 0; }

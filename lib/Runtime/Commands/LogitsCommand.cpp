@@ -18,6 +18,9 @@ Result<int> logitsCommand(const CommandContext &context) {
   Result<std::vector<int32_t>> tokens = parseTokenList(options.tokens, vocab);
   if (!tokens)
     return passOn(tokens);
+  if (options.out == options.traceRouting)
+    return fail("--out and --trace-routing: both are ", options.out,
+                "; expected two files");
   std::unique_ptr<RoutingTrace> trace;
   Result<Session> session = openSession(context, trace);
   if (!session)

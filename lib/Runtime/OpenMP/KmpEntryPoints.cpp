@@ -1,7 +1,7 @@
 //===- KmpEntryPoints.cpp - OpenMP's entry points, on our threads ---------===//
 //
 // Part of moe-mlir. Signatures are those of LLVM's openmp/runtime/src/kmp.h;
-// an executable without dynamic dependencies is linked with these.
+// every executable is linked with these.
 //
 //===----------------------------------------------------------------------===//
 

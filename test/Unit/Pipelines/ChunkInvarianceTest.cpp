@@ -19,6 +19,15 @@ using namespace moec::test;
 namespace {
 
 /// The first result for all rows, computed in chunks.
+/// So that -0 and +0 differ, and a NaN equals itself.
+uint64_t bits(double value) { return llvm::bit_cast<uint64_t>(value); }
+std::vector<uint64_t> bits(llvm::ArrayRef<double> values) {
+  std::vector<uint64_t> result;
+  for (double value : values)
+    result.push_back(bits(value));
+  return result;
+}
+
 std::vector<double> runInChunks(RandomCase &graph, int64_t rows,
                                 const std::vector<int64_t> &chunks,
                                 int64_t slots) {
@@ -56,7 +65,7 @@ void expectSameBits(const std::string &text, uint64_t seed,
     ASSERT_EQ(parts.size(), whole.size());
     int64_t columns = whole.size() / rows;
     for (size_t i = 0; i < whole.size(); ++i)
-      ASSERT_EQ(parts[i], whole[i])
+      ASSERT_EQ(bits(parts[i]), bits(whole[i]))
           << "row " << i / columns << ", column " << i % columns
           << ", chunks of " << cut.chunks[0] << ", slots " << cut.slots;
   }
@@ -94,7 +103,7 @@ void expectSameBitsByThreads(const std::string &text, uint64_t seed,
     auto other = graph.call(0, rows, slots, sequence);
     ASSERT_TRUE(bool(other)) << llvm::toString(other.takeError());
     for (auto [a, b] : llvm::zip_equal(*whole, *other))
-      ASSERT_EQ(a.data, b.data) << "slots " << slots;
+      ASSERT_EQ(bits(a.data), bits(b.data)) << "slots " << slots;
   }
 }
 
@@ -140,7 +149,7 @@ void expectSameBitsOverSegments(const AttentionSizes &sizes,
         runInChunks(graph, rows, cut.chunks, cut.slots);
     ASSERT_EQ(parts.size(), whole.size());
     for (size_t i = 0; i < whole.size(); ++i)
-      ASSERT_EQ(parts[i], whole[i])
+      ASSERT_EQ(bits(parts[i]), bits(whole[i]))
           << "row " << i / (whole.size() / rows) << ", slots " << cut.slots
           << ", chunks of " << cut.chunks[0] << ", " << cut.chunks.size();
   }

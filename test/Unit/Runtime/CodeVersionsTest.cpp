@@ -70,11 +70,22 @@ TEST(CodeVersions, NoneFits) {
 
 TEST(CodeVersions, ThePayloadMustDescribeTheTable) {
   const MoeCodeVersion table[] = {
-      {"middle", nullptr}, {"large", nullptr}, {"small", nullptr}};
+      {"middle", 0, nullptr}, {"large", 0, nullptr}, {"small", 0, nullptr}};
   EXPECT_TRUE(checkTable(versions, table));
   Result<void> fewer = checkTable(versions, std::span(table).first(2));
   ASSERT_FALSE(fewer);
   EXPECT_EQ(fewer.error().message,
             "the payload is for code for middle, large, small; this "
             "executable has code for middle, large");
+}
+
+TEST(CodeVersions, ThePayloadMustHaveTheCodesLayout) {
+  const MoeCodeVersion table[] = {
+      {"middle", 0, nullptr}, {"large", 0xab, nullptr}, {"small", 0, nullptr}};
+  Result<void> other = checkTable(versions, table);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().message,
+            "the payload is of another model or of other options of moec: its "
+            "layout is 0000000000000000, this executable's is "
+            "00000000000000ab");
 }

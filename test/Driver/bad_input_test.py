@@ -146,6 +146,9 @@ OUTPUTS = [
      ["pipe: is a device or a pipe"]),
     ("weights are a directory", lambda folder: (folder / "out.weights").mkdir() or GOOD(folder),
      ["--weights=external", *OUT], ["out.weights: is a directory"]),
+    ("output is the config", GOOD, ["-o", "model/config.json"], ["model/config.json: is the input"]),
+    ("output is the weights", GOOD, ["-o", "model/model.safetensors"], ["model.safetensors: is the input"]),
+    ("output is the graph", graph(LAYER), ["--emit=obj", "-o", "graph.mlir"], ["graph.mlir: is the input"]),
     ("output name too long", GOOD, ["-o", "x" * 300], ["cannot be written", "File name too long"]),
 ]
 

@@ -102,10 +102,36 @@ def external(case):
     weights = case.folder / "outside.weights"
     assert weights.stat().st_size > path.stat().st_size // 100
     case.works(path, *QUESTION, "--weights", weights)
-    case.complains([path, *QUESTION], "payload was not found", "--weights FILE")
+    case.works(path, *QUESTION)  # they lie beside it
+    elsewhere = weights.rename(case.folder / "elsewhere")
+    case.complains([path, *QUESTION], "payload was not found", "no ", "outside.weights", "--weights FILE")
+    elsewhere.rename(weights)
     case.complains([path, *QUESTION, "--weights", case.folder / "none"], "none", "No such file")
     weights.write_bytes(weights.read_bytes()[:-1])
     case.complains([path, *QUESTION, "--weights", weights], "outside.weights")
+
+
+def foreign(case):
+    """Weights of another model, of other types of the cache or the weights, of other chunks."""
+    for options in ([GOLDEN.parent / "qwen3_moe"], [GOLDEN.parent / "olmoe-bf16"], [GOLDEN, "--kv=q8_0"],
+                    [GOLDEN, "--chunk=32"]):
+        other = case.folder / "other"
+        subprocess.run([MOEC, *options, "-o", other, "--weights=external"], check=True, capture_output=True)
+        for command in (QUESTION, ["info"]):
+            case.complains([case.model, *command, "--weights", f"{other}.weights"], "other.weights",
+                           "payload is of another model")
+    same = case.folder / "same"
+    subprocess.run([MOEC, GOLDEN, "-o", same, "--weights=external"], check=True, capture_output=True)
+    case.works(case.model, *QUESTION, "--weights", f"{same}.weights")
+
+
+def files(case):
+    one = case.folder / "one"
+    case.complains([case.model, "logits", "--tokens", "1", "--out", one, "--trace-routing", one], "two files")
+    # A limit on the size of files: an error, and nothing left.
+    limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", case.model, "logits", "--tokens", "1,2,3,4,5", "--out", one]
+    case.complains(limited, "one")
+    assert not list(case.folder.glob("one*"))
 
 
 def named(case):
@@ -123,7 +149,7 @@ def named(case):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         case = Case(pathlib.Path(folder))
-        for part in (damaged, stripped, started, external, named):
+        for part in (damaged, stripped, started, external, foreign, files, named):
             print(part.__name__, flush=True)
             part(case)
 

@@ -16,6 +16,7 @@
 #include "PayloadWriter.h"
 #include "Progress.h"
 #include "Remarks.h"
+#include "TokenizerFiles.h"
 #include "dialects/MoE/Transforms/BufferContext.h"
 #include "moe/Driver/Codegen.h"
 #include "moe/Import/ModelBuilder.h"
@@ -82,7 +83,6 @@ private:
   llvm::Error writeText(Emit emit, StringRef text);
   OutputFile &addOutput(StringRef path, bool executable);
   llvm::Error keepOutputs();
-  std::vector<PayloadFile> payloadFiles();
   PayloadInputs payloadInputs();
   bool emits(Emit emit) const {
     return llvm::is_contained(options.emits, emit);
@@ -105,6 +105,7 @@ private:
   ::moe::ElementType activation = ::moe::ElementType::F32;
   ::moe::CacheType cacheType = ::moe::CacheType::F32;
   std::string directory;
+  std::vector<PayloadFile> files;
   /// Owned by `model` or `graph`.
   ModuleOp module;
   OwningOpRef<ModuleOp> model;
@@ -159,6 +160,10 @@ llvm::Error Compilation::readModel() {
       return mapped.takeError();
     weights = std::move(*mapped);
   }
+  auto tokenizer = readTokenizerFiles(directory, config->vocab);
+  if (!tokenizer)
+    return tokenizer.takeError();
+  files = std::move(*tokenizer);
   cacheType = options.cacheType.value_or(::moe::defaultCacheType(*config));
   return llvm::Error::success();
 }
@@ -299,24 +304,12 @@ llvm::Error Compilation::emitMachineCode() {
   return checkUndefinedSymbols(objectBytes());
 }
 
-std::vector<PayloadFile> Compilation::payloadFiles() {
-  std::vector<PayloadFile> files;
-  for (const char *name : {"tokenizer.json", "tokenizer.model",
-                           "tokenizer_config.json", "generation_config.json"}) {
-    SmallString<256> path(directory);
-    llvm::sys::path::append(path, name);
-    if (auto buffer = llvm::MemoryBuffer::getFile(path))
-      files.push_back({name, (*buffer)->getBuffer().str()});
-  }
-  return files;
-}
-
 PayloadInputs Compilation::payloadInputs() {
   // Directories are often called "model"; what the user chose says more.
   std::string chosen = names.of(Emit::Executable);
   StringRef name = llvm::sys::path::filename(chosen);
   return {versions,   *config,       cacheType,       *weights,
-          name.str(), options.chunk, options.threads, payloadFiles()};
+          name.str(), options.chunk, options.threads, files};
 }
 
 /// Writes the payload: into a section of `executable`, or into a file beside.

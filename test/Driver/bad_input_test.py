@@ -120,6 +120,7 @@ COMMAND_LINES = [
     ("empty kind", GOOD, ["--emit=lib,,header", *OUT], ["--emit: unknown kind ''"]),
     ("unknown phase", GOOD, ["--compile-to=soup"], ["--compile-to: unknown phase 'soup'", "buffers"]),
     ("phase and library", GOOD, ["--compile-to=moe", "--emit=lib"], ["--compile-to stand alone"]),
+    ("no machine", GOOD, ["--target=", *OUT], ["--target: expected CPU"]),
     ("unknown machine", GOOD, ["--target=z80", *OUT], ["--target: unknown machine 'z80'", "x86-64-v3"]),
     ("old machine", GOOD, ["--target=x86-64-v2", *OUT], ["x86-64-v2", "AVX2", "required"]),
     ("odd chunk", GOOD, ["--chunk=17", *OUT], ["--chunk: expected a multiple of 16", "'17'"]),
@@ -174,6 +175,20 @@ NOT_MODELS = [
     ("quantised", model(field("quantization_config", {"quant_method": "gptq"})), OUT, ["quantization_config"]),
     ("random weights of a bad config", model(field("hidden_size", 1 << 60)), ["--weights=random:1", *OUT],
      ["hidden_size"]),
+]
+
+def file(name, text):
+    return model(tensors=lambda directory: (directory / name).write_text(text))
+
+
+TOKENIZERS = [
+    ("tokenizer is no JSON", file("tokenizer.json", '{"a":'), OUT, ["tokenizer.json: not valid JSON"]),
+    ("tokenizer is a list", file("tokenizer.json", "[]"), OUT, ["tokenizer.json: expected a JSON object"]),
+    ("tokenizer without a model", file("tokenizer.json", "{}"), OUT, ["tokenizer.json", "model"]),
+    ("tokenizer.model is text", file("tokenizer.model", "text"), OUT, ["tokenizer.model"]),
+    ("generation config is no JSON", file("generation_config.json", "x"), OUT, ["generation_config.json: not valid"]),
+    ("EOS outside the vocabulary", file("generation_config.json", '{"eos_token_id": 99999}'), OUT,
+     ["generation_config.json: eos_token_id: 99999", "expected 0 to"]),
 ]
 
 WEIGHTS = [
@@ -255,7 +270,7 @@ GRAPHS = [
      folder / "graph.mlir", LIB, ["graph.mlir"]),
 ]
 
-CASES = COMMAND_LINES + OUTPUTS + NOT_MODELS + WEIGHTS + GRAPHS
+CASES = COMMAND_LINES + OUTPUTS + NOT_MODELS + TOKENIZERS + WEIGHTS + GRAPHS
 
 # ---------------------------------------------------------------------------
 # Running them

@@ -93,7 +93,8 @@ static llvm::Error readOutput(StringRef text, CompileOptions &options) {
 
 static llvm::Error readTarget(StringRef text, CompileOptions &options) {
   options.target = text.str();
-  return llvm::Error::success();
+  return text.empty() ? makeError("--target: expected CPU, got ''")
+                      : llvm::Error::success();
 }
 
 static llvm::Error readFlag(StringRef name, CompileOptions &options) {

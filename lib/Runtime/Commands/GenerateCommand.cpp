@@ -5,9 +5,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "Generation.h"
-#include "ModelTokenizer.h"
 #include "Output.h"
 #include "TokenList.h"
+#include "moe/Runtime/ModelTokenizer.h"
 
 namespace moe::runtime {
 

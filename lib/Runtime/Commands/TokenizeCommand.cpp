@@ -4,9 +4,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ModelTokenizer.h"
 #include "Output.h"
 #include "Prompt.h"
+#include "moe/Runtime/ModelTokenizer.h"
 
 namespace moe::runtime {
 

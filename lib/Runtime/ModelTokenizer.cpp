@@ -4,9 +4,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ModelTokenizer.h"
+#include "moe/Runtime/ModelTokenizer.h"
 
-#include "../JsonFields.h"
+#include "JsonFields.h"
 #include "moe/Runtime/Payload.h"
 
 namespace moe::runtime {
@@ -52,15 +52,16 @@ Result<std::unique_ptr<Tokenizer>> openTokenizer(const Payload &payload) {
 }
 
 /// `value` is an id, a list of ids, or absent.
-static Result<void> addIds(const json *value, std::set<int32_t> &ids) {
+static Result<void> addIds(const json *value, int64_t vocab,
+                           std::set<int32_t> &ids) {
   if (!value)
     return {};
   json list = value->is_array() ? *value : json::array({*value});
   for (const json &id : list) {
     if (!id.is_number_integer() || id.get<int64_t>() < 0 ||
-        id.get<int64_t>() > INT32_MAX)
+        id.get<int64_t>() >= vocab)
       return fail(kGenerationConfigSection, ": eos_token_id: ", id.dump(),
-                  " is not a token id");
+                  " is no token id; expected 0 to ", vocab - 1);
     ids.insert(id.get<int32_t>());
   }
   return {};
@@ -73,7 +74,8 @@ Result<std::set<int32_t>> stopTokens(const Payload &payload,
   if (!generation)
     return passOn(generation);
   JsonFields fields(*generation, kGenerationConfigSection);
-  if (Result<void> done = addIds(fields.find("eos_token_id"), ids); !done)
+  if (Result<void> done = addIds(fields.find("eos_token_id"),
+                                 payload.model.vocab, ids); !done)
     return passOn(done);
   if (!tokenizer)
     return ids;

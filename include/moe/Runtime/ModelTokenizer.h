@@ -4,8 +4,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_RUNTIME_COMMANDS_MODELTOKENIZER_H
-#define MOE_RUNTIME_COMMANDS_MODELTOKENIZER_H
+#ifndef MOE_RUNTIME_MODELTOKENIZER_H
+#define MOE_RUNTIME_MODELTOKENIZER_H
 
 #include "moe/Runtime/PayloadReader.h"
 #include "moe/Runtime/Tokenizer.h"
@@ -25,4 +25,4 @@ Result<std::set<int32_t>> stopTokens(const Payload &payload,
 
 } // namespace moe::runtime
 
-#endif // MOE_RUNTIME_COMMANDS_MODELTOKENIZER_H
+#endif // MOE_RUNTIME_MODELTOKENIZER_H

@@ -93,11 +93,12 @@ moec::emitMachineCode(llvm::Module &module, llvm::TargetMachine &machine,
 /// OpenMP's entry points that lib/Runtime/OpenMP has, and what LLVM calls for
 /// copies and fills.
 static bool isAllowed(llvm::StringRef name) {
-  return llvm::is_contained(
-      {"__kmpc_fork_call", "__kmpc_push_num_threads", "__kmpc_global_thread_num",
-       "__kmpc_barrier", "__kmpc_for_static_init_8u", "__kmpc_for_static_fini",
-       "memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"},
-      name);
+  return llvm::is_contained({"__kmpc_fork_call", "__kmpc_push_num_threads",
+                             "__kmpc_global_thread_num", "__kmpc_barrier",
+                             "__kmpc_for_static_init_8u",
+                             "__kmpc_for_static_fini", "memcpy", "memset",
+                             "_GLOBAL_OFFSET_TABLE_"},
+                            name);
 }
 
 llvm::Error moec::checkUndefinedSymbols(llvm::StringRef object) {

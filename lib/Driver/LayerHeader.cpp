@@ -146,7 +146,8 @@ static void renderWeights(llvm::raw_ostream &os,
   os << formatv(
       "/* Bytes of a weight once packed; -1 where there is no such weight. */\n"
       "int64_t {0}_packed_size(int32_t weight);\n\n"
-      "/* Packs a weight, `logical`, row-major as listed above, into `packed`.\n"
+      "/* Packs a weight, `logical`, row-major as listed above, into "
+      "`packed`.\n"
       " * `logical` is not needed afterwards. Returns 0 or an error. */\n"
       "int {0}_pack(int32_t weight, const void *logical, void *packed);\n\n"
       "/* This function's arguments and results as JSON. */\n"
@@ -162,7 +163,8 @@ std::string moec::renderHeader(const LayerSignatures &signatures,
   os << formatv(
       "/* {0}: kernels compiled by moec for {1}.\n"
       " *\n"
-      " * Tensors are row-major and dense. f32 is float; bf16 and f16 are passed "
+      " * Tensors are row-major and dense. f32 is float; bf16 and f16 are "
+      "passed "
       "as\n"
       " * their bits in uint16_t. Sizes are in bytes, counts in elements. "
       "Packed\n"
@@ -196,10 +198,11 @@ std::string moec::renderHeader(const LayerSignatures &signatures,
       int(kLayerNoSuchWeight), guard);
   for (const LayerSignature &signature : signatures) {
     renderMain(os, signature);
-    os << formatv("/* Bytes of the arena for calls of up to `tokens` tokens; "
-                  "-1 where an argument is out\n * of range. */\n"
-                  "int64_t {0}_arena_size(int64_t tokens, int64_t threads);\n\n",
-                  signature.name);
+    os << formatv(
+        "/* Bytes of the arena for calls of up to `tokens` tokens; "
+        "-1 where an argument is out\n * of range. */\n"
+        "int64_t {0}_arena_size(int64_t tokens, int64_t threads);\n\n",
+        signature.name);
     renderWeights(os, signature);
   }
   os << "#ifdef __cplusplus\n}\n#endif\n\n#endif\n";

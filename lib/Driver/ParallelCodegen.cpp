@@ -1,7 +1,8 @@
 //===- ParallelCodegen.cpp - Two halves of a module at once ---------------===//
 //
-// Part of moe-mlir. Compile time is nearly all LLVM's; kernels and register tiles
-// are functions of their own that need nothing of each other but to be called.
+// Part of moe-mlir. Compile time is nearly all LLVM's; kernels and register
+// tiles are functions of their own that need nothing of each other but to be
+// called.
 //
 //===----------------------------------------------------------------------===//
 

@@ -222,5 +222,6 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
   if (llvm::Error error = output.writeAt(
           {reinterpret_cast<char *>(&prefix), sizeof(prefix)}, offset))
     return error;
-  return output.writeAt({header.data(), header.size()}, offset + sizeof(prefix));
+  return output.writeAt({header.data(), header.size()},
+                        offset + sizeof(prefix));
 }

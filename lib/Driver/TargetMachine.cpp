@@ -161,7 +161,8 @@ moec::createTargetMachine(const MachineDescription &machine) {
   initializeBackEnd();
   std::string error;
   llvm::Triple triple(machine.triple);
-  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
+  const llvm::Target *target =
+      llvm::TargetRegistry::lookupTarget(triple, error);
   if (!target)
     return makeError(error);
   llvm::TargetOptions options;

@@ -182,7 +182,8 @@ static std::string familyName(const TileFamily &family) {
   return name + (family.recipe == Recipe::DotPairs ? "_dot" : "_widen");
 }
 
-/// Types of (A, aOffset, B, line, lines, C, ahead, ahead', shift, wrap, cOffset).
+/// Types of (A, aOffset, B, line, lines, C, ahead, ahead', shift, wrap,
+/// cOffset).
 static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
   int64_t width = family.element.getIntOrFloatBitWidth() == 16 ? 32 : 16;
   Type index = b.getIndexType();

@@ -31,10 +31,10 @@ int64_t widePanels(const Target &target, int64_t rows);
 /// no other block fetches them for it; 0 for not at all.
 int64_t leadOf(const Target &target, int64_t rows);
 
-/// The function `(rows, A, aOffset, B, line, lines, C, ahead, ahead', shift, wrap)`
-/// that computes `rows` rows (1..MR) times widePanels(rows) panels (`wide`) or
-/// two panels, and stores the tile as C[panel][row][16]. Made on first use,
-/// with the tiles that it calls.
+/// The function `(rows, A, aOffset, B, line, lines, C, ahead, ahead', shift,
+/// wrap)` that computes `rows` rows (1..MR) times widePanels(rows) panels
+/// (`wide`) or two panels, and stores the tile as C[panel][row][16]. Made on
+/// first use, with the tiles that it calls.
 ///
 /// A tile of one or two panels fetches lines ahead + (2k >> shift) and
 /// ahead' + (2k >> shift) of B at its k-th line: its own panels' (shift 1)

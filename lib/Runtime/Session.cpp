@@ -107,8 +107,8 @@ void Session::call(std::span<const int32_t> tokens, Phase phase,
   const MoeMemRef1 ids = describe(routeIds.data(), slots);
   const MoeMemRef1 gates = describe(routeWeights.data(), slots);
   step(&weights, &cache, &scratch, &input, &output, &ids, &gates, nextPosition,
-       roundUp(contextLength, payload->step().kvBlock), roundUp(chunkLength, 16),
-       rows, threads);
+       roundUp(contextLength, payload->step().kvBlock),
+       roundUp(chunkLength, 16), rows, threads);
   nextPosition += int64_t(tokens.size());
   if (trace)
     trace->append(tokens, phase, routeIds, routeWeights);

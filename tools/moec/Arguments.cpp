@@ -134,17 +134,18 @@ static constexpr Option kOptions[] = {
      "print the IR after import, moe, fused, buffers, tiled, vector or llvm",
      readPhase},
     {"Output", "--static", "",
-     "an executable that needs no shared library, libc included",
-     readFlag},
+     "an executable that needs no shared library, libc included", readFlag},
     {"Code", "--target", "CPU",
      "native (default), x86-64-v3, x86-64-v4 or a CPU that LLVM knows; "
-     "several with\n                         commas: one executable chooses when "
+     "several with\n                         commas: one executable chooses "
+     "when "
      "it starts",
      readTarget},
     {"Code", "--emulate-isa", "",
-     "generic code that computes as VDPBF16PS does, where AVX-512 is", readFlag},
-    {"Code", "--chunk", "N", "most tokens of one step: a multiple of 16 (default 512)",
-     readChunk},
+     "generic code that computes as VDPBF16PS does, where AVX-512 is",
+     readFlag},
+    {"Code", "--chunk", "N",
+     "most tokens of one step: a multiple of 16 (default 512)", readChunk},
     {"Code", "--kv", "TYPE",
      "KV cache: f32, f16, bf16, q8_0 (default: the weights' type)",
      readCacheType},

@@ -11,8 +11,9 @@
 
 namespace moe::runtime {
 
-/// Runs `model <command> ...` with the best of the versions and returns the exit status: 0 after success,
-/// 1 after an error, 2 after a wrong command line, 130 after Ctrl-C.
+/// Runs `model <command> ...` with the best of the versions and returns the
+/// exit status: 0 after success, 1 after an error, 2 after a wrong command
+/// line, 130 after Ctrl-C.
 int runCommandLine(int argc, char **argv,
                    std::span<const MoeCodeVersion> versions);
 

@@ -270,7 +270,8 @@ static std::vector<std::string> withCommand(int argc, char **argv) {
   return arguments;
 }
 
-/// llama.cpp's -ctk and -ctv, which are no short flags of one letter, spelled out.
+/// llama.cpp's -ctk and -ctv, which are no short flags of one letter, spelled
+/// out.
 static void spellOut(std::vector<std::string> &arguments,
                      std::span<const FlagNames> flags) {
   auto takesValue = [&](const std::string &word) {
@@ -295,9 +296,10 @@ static Result<void> checkCacheTypes(const CommandOptions &options,
       {"--cache-type-v", options.cacheTypeV}};
   for (const auto &[flag, type] : asked)
     if (!type.empty() && type != model.kvType)
-      return fail(flag, " ", type, ": this executable keeps keys and values as ",
-                  model.kvType, "; moec --kv=", type,
-                  " compiles one that keeps both as ", type);
+      return fail(flag, " ", type,
+                  ": this executable keeps keys and values as ", model.kvType,
+                  "; moec --kv=", type, " compiles one that keeps both as ",
+                  type);
   return {};
 }
 

@@ -74,8 +74,9 @@ TEST_F(SessionTest, TheContextEndsWithBothNumbers) {
   Session session = make({.context = 149, .chunk = 0, .threads = 1});
   Result<void> fed = session.feed(tokens, Phase::Prefill, nullptr);
   ASSERT_FALSE(fed);
-  EXPECT_NE(fed.error().message.find("needs 150 positions, the context has 149"),
-            std::string::npos);
+  EXPECT_NE(
+      fed.error().message.find("needs 150 positions, the context has 149"),
+      std::string::npos);
   EXPECT_EQ(session.position(), 0);
 }
 

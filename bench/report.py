@@ -16,7 +16,7 @@ HEADER = """# Speed
 
 Written by `bench/report.py`; do not edit. Every figure is a ratio to a ceiling measured in the same process just before
 and after it; a round counts only if the two agree (bench/moe_layer.py says how). The compute ceiling is the fastest of
-the register-resident loops in bench/ceilings.c (f32 fused multiply-add, and VDPBF16PS where there is one); the read
+the register-resident loops in bench/ceilings.c (f32 fused multiply-add, and for bf16 VDPBF16PS where there is one); the read
 ceiling reads the experts' own mapping. Shares of the floor are of sum over experts of max(bytes / bandwidth,
 FLOPs / peak), the experts taken as uniformly routed.
 

@@ -40,7 +40,7 @@ static bool hasFastDotPairs(llvm::StringRef cpu) {
 }
 
 /// How weights stream from memory best: Zen 4's own prefetchers follow two
-/// streams, and fetching in software costs a tenth (97 against 75 % of the read
+/// streams, and fetching in software costs a fifth (97 against 75 % of the read
 /// bandwidth at T=1, OLMoE's layer); Intel's server cores want it (93 %).
 static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
   if (cpu != "znver4" && cpu != "znver5")

@@ -14,6 +14,16 @@
 
 using namespace moec;
 
+llvm::ArrayRef<int64_t> moec::stateBytesPerPosition(mlir::ModuleOp module) {
+  auto layout =
+      module->getAttrOfType<mlir::DictionaryAttr>(mlir::moe::kLayoutAttr);
+  if (!layout)
+    return {};
+  return layout
+      .getAs<mlir::DenseI64ArrayAttr>("state_bytes_per_position")
+      .asArrayRef();
+}
+
 StepSizes StepSizes::of(mlir::ModuleOp module) {
   auto number = [&](llvm::StringRef dictionary, llvm::StringRef name) {
     auto attr = module->getAttrOfType<mlir::DictionaryAttr>(dictionary);
@@ -22,8 +32,8 @@ StepSizes StepSizes::of(mlir::ModuleOp module) {
   return {number(mlir::moe::kArenaAttr, "per_token"),
           number(mlir::moe::kArenaAttr, "fixed"),
           number(mlir::moe::kArenaAttr, "per_thread"),
-          number(mlir::moe::kLayoutAttr, "state_bytes_per_position"),
-          number(mlir::moe::kLayoutAttr, "weight_bytes")};
+          number(mlir::moe::kLayoutAttr, "weight_bytes"),
+          llvm::to_vector(stateBytesPerPosition(module))};
 }
 
 static constexpr llvm::StringLiteral kStepName = "_mlir_ciface_moe_step";

@@ -20,11 +20,16 @@ namespace moec {
 /// What the runtime allocates for a version, in bytes.
 struct StepSizes {
   int64_t arenaPerToken = 0, arenaFixed = 0, arenaPerThread = 0;
-  int64_t statePerPosition = 0, weights = 0;
+  int64_t weights = 0;
+  /// Of keys (or values), by the element types that a cache may have.
+  llvm::SmallVector<int64_t> statePerPosition;
 
   /// Of a module in a phase after `buffers`.
   static StepSizes of(mlir::ModuleOp module);
 };
+
+/// StepSizes::statePerPosition of a module; empty where it has none.
+llvm::ArrayRef<int64_t> stateBytesPerPosition(mlir::ModuleOp module);
 
 struct CodeVersion {
   MachineDescription machine;

@@ -103,7 +103,7 @@ private:
   std::optional<::moe::ModelConfig> config;
   std::unique_ptr<::moe::WeightSource> weights;
   ::moe::ElementType activation = ::moe::ElementType::F32;
-  ::moe::CacheType cacheType = ::moe::CacheType::F32;
+  std::vector<::moe::CacheType> cacheTypes;
   std::string directory;
   std::vector<PayloadFile> files;
   /// Owned by `model` or `graph`.
@@ -164,7 +164,9 @@ llvm::Error Compilation::readModel() {
   if (!tokenizer)
     return tokenizer.takeError();
   files = std::move(*tokenizer);
-  cacheType = options.cacheType.value_or(::moe::defaultCacheType(*config));
+  cacheTypes = options.cacheTypes;
+  if (cacheTypes.empty())
+    cacheTypes = ::moe::defaultCacheTypes(*config);
   return llvm::Error::success();
 }
 
@@ -173,7 +175,7 @@ void Compilation::buildFor(const MachineDescription &chosen) {
   machine = chosen;
   if (config) {
     activation = activationType(config->weightType, machine.kernels);
-    model = ::moe::buildModel(context, *config, activation, cacheType);
+    model = ::moe::buildModel(context, *config, activation, cacheTypes);
     module = *model;
   }
   machine.kernels.setOn(module);
@@ -181,7 +183,7 @@ void Compilation::buildFor(const MachineDescription &chosen) {
 }
 
 llvm::Error Compilation::importGraph() {
-  if (options.cacheType)
+  if (!options.cacheTypes.empty())
     return makeError("--kv: a graph says itself what its caches hold "
                      "(!lm.state); expected a model");
   llvm::Expected<GraphFile> read = readGraph(context, options.input);
@@ -308,7 +310,7 @@ PayloadInputs Compilation::payloadInputs() {
   // Directories are often called "model"; what the user chose says more.
   std::string chosen = names.of(Emit::Executable);
   StringRef name = llvm::sys::path::filename(chosen);
-  return {versions,   *config,       cacheType,       *weights,
+  return {versions,   *config,       cacheTypes,      *weights,
           name.str(), options.chunk, options.threads, files};
 }
 

@@ -66,7 +66,6 @@ static ordered_json modelCard(const PayloadInputs &inputs) {
   card["parameters_total"] = count.total;
   card["parameters_active"] = count.active;
   card["weight_type"] = typeName(config.weightType);
-  card["kv_type"] = ::moe::cacheTypeName(inputs.cacheType).str();
   card["sliding_window"] = window;
   card["source_hash"] = hex(0);
   card["exempt"] = ordered_json::array();
@@ -81,7 +80,10 @@ static ordered_json stepDescription(const PayloadInputs &inputs,
   step["arena_bytes_per_token"] = sizes.arenaPerToken;
   step["arena_bytes_fixed"] = sizes.arenaFixed;
   step["arena_bytes_per_thread"] = sizes.arenaPerThread;
-  step["kv_bytes_per_position"] = sizes.statePerPosition;
+  for (auto [type, bytes] :
+       llvm::zip_equal(inputs.cacheTypes, sizes.statePerPosition))
+    step["kv_types"].push_back({{"name", ::moe::cacheTypeName(type).str()},
+                                {"bytes_per_position", bytes}});
   step["kv_block"] = 64;
   ordered_json records = ordered_json::array();
   for (auto [i, layer] : llvm::enumerate(inputs.config.layers))

@@ -23,7 +23,8 @@ struct PayloadInputs {
   /// One or more, with one layout of the weights.
   llvm::ArrayRef<CodeVersion> versions;
   const moe::ModelConfig &config;
-  moe::CacheType cacheType;
+  /// The default first.
+  llvm::ArrayRef<moe::CacheType> cacheTypes;
   const moe::WeightSource &weights;
   std::string modelName;
   int64_t chunk;

@@ -6,6 +6,8 @@
 
 #include "Remarks.h"
 
+#include "CodeVersion.h"
+
 #include "Diagnostics.h"
 #include "Progress.h"
 #include "dialects/LM/IR/LMDialect.h"
@@ -148,8 +150,11 @@ void moec::remarkOnCode(ModuleOp module, const MachineDescription &machine,
   auto layout = module->getAttrOfType<DictionaryAttr>(mlir::moe::kLayoutAttr);
   if (!layout)
     return;
-  if (int64_t bytes = layout.getAs<IntegerAttr>("weight_bytes").getInt())
-    say() << "packed weights: " << showBytes(bytes) << ", KV cache: "
-             << layout.getAs<IntegerAttr>("state_bytes_per_position").getInt()
-             << " bytes a position\n";
+  int64_t bytes = layout.getAs<IntegerAttr>("weight_bytes").getInt();
+  if (!bytes)
+    return;
+  ArrayRef<int64_t> state = stateBytesPerPosition(module);
+  say() << "packed weights: " << showBytes(bytes) << ", KV cache: "
+        << (state.empty() ? 0 : 2 * state.front())
+        << " bytes a position of its default type\n";
 }

@@ -22,9 +22,10 @@ constexpr int64_t kDynamic = ShapedType::kDynamic;
 class ModelBuilder {
 public:
   ModelBuilder(MLIRContext &context, const ::moe::ModelConfig &config,
-               ::moe::ElementType activation, ::moe::CacheType cache)
+               ::moe::ElementType activation,
+               ArrayRef<::moe::CacheType> caches)
       : builder(&context), loc(builder.getUnknownLoc()), config(config),
-        activation(activation), cache(cache) {}
+        activation(activation), caches(caches) {}
 
   OwningOpRef<ModuleOp> build();
 
@@ -62,7 +63,7 @@ private:
   Location loc;
   const ::moe::ModelConfig &config;
   ::moe::ElementType activation;
-  ::moe::CacheType cache;
+  ArrayRef<::moe::CacheType> caches;
   ModuleOp module;
   /// Weights in scope, by name without prefix.
   llvm::StringMap<Value> scope;
@@ -81,10 +82,13 @@ Type ModelBuilder::typeOf(::moe::ElementType type) {
 }
 
 lm::StateType ModelBuilder::stateType() {
-  Type types[] = {builder.getF32Type(), builder.getF16Type(),
+  Type known[] = {builder.getF32Type(), builder.getF16Type(),
                   builder.getBF16Type(), builder.getI8Type()};
+  SmallVector<Type> types;
+  for (::moe::CacheType cache : caches)
+    types.push_back(known[int(cache)]);
   return lm::StateType::get(builder.getContext(), config.kvHeads,
-                            config.headDim, types[int(cache)]);
+                            config.headDim, types);
 }
 
 SmallVector<std::pair<std::string, RankedTensorType>>
@@ -187,7 +191,7 @@ Value ModelBuilder::buildAttention(Value hidden, func::FuncOp function,
           builder.getI64IntegerAttr(config.heads),
           builder.getF64FloatAttr(1.0 / std::sqrt(double(config.headDim))),
           builder.getI64IntegerAttr(layer.slidingWindow), ValueRange(), Value(),
-          TypeAttr())
+          ValueRange(), TypeAttr())
           .getResult(0);
   return residual(hidden,
                   linear(attended, "attn.o", config.hidden, config.oBias));
@@ -326,8 +330,8 @@ OwningOpRef<ModuleOp> ModelBuilder::build() {
 OwningOpRef<ModuleOp>(::moe::buildModel)(MLIRContext &context,
                                          const ModelConfig &config,
                                          ElementType activation,
-                                         CacheType cache) {
-  return ModelBuilder(context, config, activation, cache).build();
+                                         ArrayRef<CacheType> caches) {
+  return ModelBuilder(context, config, activation, caches).build();
 }
 
 static constexpr llvm::StringLiteral kCacheTypeNames[] = {"f32", "f16", "bf16",
@@ -344,13 +348,23 @@ std::optional<::moe::CacheType>(::moe::parseCacheTypeName)(StringRef name) {
   return std::nullopt;
 }
 
-::moe::CacheType(::moe::defaultCacheType)(const ModelConfig &config) {
-  switch (config.weightType) {
-  case ElementType::BF16:
-    return CacheType::BF16;
-  case ElementType::F16:
-    return CacheType::F16;
+static ::moe::CacheType cacheTypeOf(::moe::ElementType weights) {
+  switch (weights) {
+  case ::moe::ElementType::BF16:
+    return ::moe::CacheType::BF16;
+  case ::moe::ElementType::F16:
+    return ::moe::CacheType::F16;
   default:
-    return CacheType::F32;
+    return ::moe::CacheType::F32;
   }
+}
+
+std::vector<::moe::CacheType>(::moe::defaultCacheTypes)(
+    const ModelConfig &config) {
+  std::vector<CacheType> types = {cacheTypeOf(config.weightType)};
+  for (CacheType type : {CacheType::F32, CacheType::F16, CacheType::BF16,
+                         CacheType::Q8_0})
+    if (type != types.front())
+      types.push_back(type);
+  return types;
 }

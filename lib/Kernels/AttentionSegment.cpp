@@ -15,7 +15,7 @@ using namespace mlir;
 using namespace moec::kernels;
 
 AttentionShape AttentionShape::of(lm::AttentionOp op) {
-  KVCache cache{op.getState(), op.getExtent(), op.getCacheType()};
+  KVCache cache = KVCache::of(op);
   return {op.getQ(), op.getPosition(), cache,
           int64_t(op.getHeads()) / cache.heads(), int64_t(op.getWindow())};
 }
@@ -63,14 +63,15 @@ private:
 
   Range visible(Value n);
   void addTile(Value n, Value size, Value at);
-  void addSingly(const CacheBlock &block, Value n, Value count, Value at);
-  Value loadKeys(const CacheBlock *block, Value panel, Value d, int64_t lane,
+  void addSingly(Value block, Value n, Value count, Value at);
+  void widen(Value block);
+  Value loadKeys(const KeyBlock *block, Value panel, Value d, int64_t lane,
                  Value scales);
   void dotKeys(int64_t queries, Value n, Value q,
-               const CacheBlock *block = nullptr);
+               const KeyBlock *block = nullptr);
   void addSoftmax(Value n, Value q, Value row);
   void addValues(int64_t queries, Value q, Value row, Range range,
-                 const CacheBlock *block = nullptr);
+                 const ValueBlock *block = nullptr);
 
   Emitter &e;
   const AttentionShape &shape;
@@ -114,16 +115,16 @@ SegmentEmitter::Range SegmentEmitter::visible(Value n) {
 }
 
 /// From the cache's block, or from its widened copy.
-Value SegmentEmitter::loadKeys(const CacheBlock *block, Value panel, Value d,
+Value SegmentEmitter::loadKeys(const KeyBlock *block, Value panel, Value d,
                                int64_t lane, Value scales) {
-  return block ? block->loadKeys(panel, d, lane, scales)
+  return block ? block->load(panel, d, lane, scales)
                : e.load(wideKeys, {panel, d, e.index(lane)});
 }
 
 /// scores[q + i][j] = q_i . K[j] for queries n, n + 1, ..., added in ascending
 /// order over the head.
 void SegmentEmitter::dotKeys(int64_t queries, Value n, Value q,
-                             const CacheBlock *block) {
+                             const KeyBlock *block) {
   int64_t size = shape.cache.size();
   SmallVector<std::pair<Value, Value>> places; // row and first column of each
   for (int64_t i = 0; i < queries; ++i) {
@@ -138,8 +139,8 @@ void SegmentEmitter::dotKeys(int64_t queries, Value n, Value q,
   e.loop(e.index(0), e.index(kBlock / kPanel), panels, [&](Value panel) {
     SmallVector<Value> zero(queries * vectors, e.splat(0.0)), scales;
     for (int64_t v = 0; v < vectors; ++v)
-      scales.push_back(block ? block->keyScales(e.add(panel, v / perPanel),
-                                                v % perPanel * e.lanes)
+      scales.push_back(block ? block->scales(e.add(panel, v / perPanel),
+                                             v % perPanel * e.lanes)
                              : Value());
     auto sums = e.loop(
         e.index(0), e.index(size), 1, zero,
@@ -207,7 +208,7 @@ void SegmentEmitter::addSoftmax(Value n, Value q, Value row) {
 /// Adds p[j] * V[j] over a range of positions, ascending, to the states of
 /// queries that all see it; they share the loads of V.
 void SegmentEmitter::addValues(int64_t queries, Value q, Value row,
-                               Range range, const CacheBlock *block) {
+                               Range range, const ValueBlock *block) {
   // `count` columns from `column` on.
   auto addColumns = [&](Value column, int64_t count) {
     int64_t vectors = llvm::divideCeil(count, e.lanes);
@@ -219,13 +220,13 @@ void SegmentEmitter::addValues(int64_t queries, Value q, Value row,
         range.first, range.end, 1, acc,
         [&](Value j, ValueRange c) -> SmallVector<Value> {
           Value inBlock = e.sub(j, base);
-          Value scale = block ? block->valueScale(inBlock) : Value();
+          Value scale = block ? block->scale(inBlock) : Value();
           SmallVector<Value> values, next;
           for (int64_t v = 0; v < vectors; ++v)
             values.push_back(
-                block ? block->loadValue(inBlock, at(v),
-                                         std::min(e.lanes, count - v * e.lanes),
-                                         scale)
+                block ? block->load(inBlock, at(v),
+                                    std::min(e.lanes, count - v * e.lanes),
+                                    scale)
                       : e.load(wideValues, {inBlock, at(v)}));
           for (int64_t i = 0; i < queries; ++i) {
             Value p = e.broadcast(e.loadScalar(scores, {e.add(q, i), inBlock}));
@@ -286,17 +287,31 @@ void SegmentEmitter::addTile(Value n, Value size, Value at) {
 }
 
 /// Few queries read less than widening the block would write.
-void SegmentEmitter::addSingly(const CacheBlock &block, Value n, Value count,
-                               Value at) {
+void SegmentEmitter::addSingly(Value block, Value n, Value count, Value at) {
   Value zero = e.index(0);
   e.loop(zero, count, 1, [&](Value i) {
     Value m = e.add(n, i), row = e.add(at, i);
     Range range = visible(m);
     e.when(e.less(range.first, range.end), [&] {
-      dotKeys(1, m, zero, &block);
+      shape.cache.withKeys(e, [&](const CacheHalf &half) {
+        KeyBlock keys(e, shape.cache, half, kvHead, block);
+        dotKeys(1, m, zero, &keys);
+      });
       addSoftmax(m, zero, row);
-      addValues(1, zero, row, range, &block);
+      shape.cache.withValues(e, [&](const CacheHalf &half) {
+        ValueBlock values(e, shape.cache, half, kvHead, block);
+        addValues(1, zero, row, range, &values);
+      });
     });
+  });
+}
+
+void SegmentEmitter::widen(Value block) {
+  shape.cache.withKeys(e, [&](const CacheHalf &half) {
+    KeyBlock(e, shape.cache, half, kvHead, block).widen(wideKeys);
+  });
+  shape.cache.withValues(e, [&](const CacheHalf &half) {
+    ValueBlock(e, shape.cache, half, kvHead, block).widen(wideValues);
   });
 }
 
@@ -312,13 +327,11 @@ void SegmentEmitter::addBlocks(Value n, Value count, Value at, Value low,
   e.loop(e.div(lower, kBlock), e.ceilDiv(upper, e.index(kBlock)), 1,
          [&](Value block) {
            base = e.mul(block, kBlock);
-           CacheBlock source(e, shape.cache, kvHead, block);
            e.when(
                e.less(count, e.index(kTile)),
-               [&] { addSingly(source, n, count, at); },
+               [&] { addSingly(block, n, count, at); },
                [&] {
-                 source.widenKeys(wideKeys);
-                 source.widenValues(wideValues);
+                 widen(block);
                  e.loop(e.index(0), count, kTile, [&](Value i) {
                    Value size = e.min(e.sub(count, i), e.index(kTile));
                    addTile(e.add(n, i), size, e.add(at, i));
@@ -333,8 +346,11 @@ func::FuncOp moec::kernels::getSegmentFunction(Emitter &e, lm::AttentionOp op) {
   lm::StateType type = outer.cache.type;
   double scale = op.getScale().convertToDouble();
   std::string name =
-      llvm::formatv("attention_{0}x{1}x{2}_{3}_{4}_{5}_{6:x}", type.getHeads(),
-                    type.getHeadDim(), type.getElementType(), outer.group,
+      llvm::formatv("attention_{0}x{1}x{2:$[-]}_{3}_{4}_{5}_{6:x}",
+                    type.getHeads(), type.getHeadDim(),
+                    llvm::make_range(type.getElementTypes().begin(),
+                                     type.getElementTypes().end()),
+                    outer.group,
                     getElementTypeOrSelf(outer.q.getType()), outer.window,
                     llvm::bit_cast<uint64_t>(scale));
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
@@ -346,6 +362,8 @@ func::FuncOp moec::kernels::getSegmentFunction(Emitter &e, lm::AttentionOp op) {
   SmallVector<Type> types = {
       outer.q.getType(),  bytes, index, index, index, index, index, index,
       outer.stateType(e), index, bytes};
+  if (type.isChosen())
+    types.append({index, index});
   auto function = func::FuncOp::create(
       b, op.getLoc(), name, FunctionType::get(b.getContext(), types, {}));
   function.setPrivate();
@@ -358,6 +376,10 @@ func::FuncOp moec::kernels::getSegmentFunction(Emitter &e, lm::AttentionOp op) {
   shape.position = args[3];
   shape.cache.bytes = args[1];
   shape.cache.extent = args[2];
+  if (type.isChosen()) {
+    shape.cache.keyType = args[11];
+    shape.cache.valueType = args[12];
+  }
   SegmentEmitter segment(inner, shape, scale, args[4], args[8]);
   segment.placeScratch(args[10]);
   segment.clear(at, count);

@@ -352,6 +352,10 @@ Value Emitter::reduceMax(Value vector) {
                     [&](Value a, Value c) { return maxf(a, c); });
 }
 
+Value Emitter::view(Value bytes, Value start, MemRefType type, Value size) {
+  return memref::ViewOp::create(b, loc, type, bytes, start, ValueRange{size});
+}
+
 Value Emitter::scratchView(Value scratch, int64_t bytes, MemRefType type) {
   return memref::ViewOp::create(b, loc, type, scratch, index(bytes),
                                 ValueRange());

@@ -142,6 +142,8 @@ public:
   Value reduceAdd(Value vector);
   Value reduceMax(Value vector);
 
+  /// A view of bytes from `start` on, of one dynamic size.
+  Value view(Value bytes, Value start, mlir::MemRefType type, Value size);
   /// A view of this slot's scratch, `bytes` from its start.
   Value scratchView(Value scratch, int64_t bytes, mlir::MemRefType type);
 

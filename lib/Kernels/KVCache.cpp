@@ -10,28 +10,52 @@
 using namespace mlir;
 using namespace moec::kernels;
 
-Value KVCache::viewKeys(Emitter &e) const {
-  auto view = MemRefType::get({ShapedType::kDynamic, size(), kPanel},
-                              type.getElementType());
-  Value panels = e.div(extent, kPanel);
-  return memref::ViewOp::create(e.b, e.loc, view, bytes, e.index(0),
-                                ValueRange{e.mul(panels, heads())});
+using lm::StateType;
+
+/// Bytes of a head's row of the half whose element type has this number.
+Value KVCache::rowBytes(Emitter &e, Value number) const {
+  Value bytes = e.index(type.getRowBytes(type.getDefaultType()));
+  if (number)
+    for (auto [i, element] : llvm::enumerate(type.getElementTypes()))
+      bytes = e.select(e.equal(number, e.index(i)),
+                       e.index(type.getRowBytes(element)), bytes);
+  return bytes;
 }
 
-Value KVCache::viewValues(Emitter &e) const {
-  auto view =
-      MemRefType::get({ShapedType::kDynamic, size()}, type.getElementType());
-  Value start = e.mul(extent, heads() * type.getRowBytes());
-  return memref::ViewOp::create(e.b, e.loc, view, bytes, start,
-                                ValueRange{e.mul(extent, heads())});
+/// Runs `body` for the element type that has this number.
+void KVCache::withType(Emitter &e, Value number,
+                       function_ref<void(Type)> body) const {
+  if (!number)
+    return body(type.getDefaultType());
+  for (auto [i, element] : llvm::enumerate(type.getElementTypes()))
+    e.when(e.equal(number, e.index(i)), [&] { body(element); });
 }
 
-Value KVCache::viewScales(Emitter &e, bool ofValues) const {
-  auto view = MemRefType::get({ShapedType::kDynamic}, e.b.getF32Type());
-  int64_t before = size() + (ofValues ? type.getRowBytes() : 0);
-  Value start = e.mul(extent, heads() * before);
-  return memref::ViewOp::create(e.b, e.loc, view, bytes, start,
-                                ValueRange{e.mul(extent, heads())});
+void KVCache::withKeys(Emitter &e, HalfBody body) const {
+  withType(e, keyType, [&](Type element) {
+    auto view = MemRefType::get({ShapedType::kDynamic, size(), kPanel}, element);
+    Value panels = e.mul(e.div(extent, kPanel), heads());
+    CacheHalf keys{element, e.view(bytes, e.index(0), view, panels), {}};
+    Value rows = e.mul(extent, heads());
+    auto scales = MemRefType::get({ShapedType::kDynamic}, e.b.getF32Type());
+    if (StateType::isQuantised(element))
+      keys.scales = e.view(bytes, e.mul(rows, size()), scales, rows);
+    body(keys);
+  });
+}
+
+void KVCache::withValues(Emitter &e, HalfBody body) const {
+  Value rows = e.mul(extent, heads());
+  Value start = e.mul(rows, rowBytes(e, keyType));
+  withType(e, valueType, [&](Type element) {
+    auto view = MemRefType::get({ShapedType::kDynamic, size()}, element);
+    CacheHalf values{element, e.view(bytes, start, view, rows), {}};
+    auto scales = MemRefType::get({ShapedType::kDynamic}, e.b.getF32Type());
+    if (StateType::isQuantised(element))
+      values.scales =
+          e.view(bytes, e.add(start, e.mul(rows, size())), scales, rows);
+    body(values);
+  });
 }
 
 MemRefType KVCache::wideKeysType(Emitter &e) const {
@@ -57,64 +81,63 @@ static Value loadIntegers(Emitter &e, Value memref, ValueRange indices,
       e.b, e.loc, q, e.splat(0.0), ArrayRef<int64_t>{0}, ArrayRef<int64_t>{1});
 }
 
-CacheBlock::CacheBlock(Emitter &e, const KVCache &cache, Value head,
-                       Value block)
-    : e(e), size(cache.size()), keys(cache.viewKeys(e)),
-      values(cache.viewValues(e)),
+KeyBlock::KeyBlock(Emitter &e, const KVCache &cache, const CacheHalf &keys,
+                   Value head, Value block)
+    : e(e), keys(keys), size(cache.size()),
       firstPanel(e.add(e.mul(head, e.div(cache.extent, kPanel)),
                        e.mul(block, kBlock / kPanel))),
-      firstRow(e.add(e.mul(head, cache.extent), e.mul(block, kBlock))) {
-  if (!cache.type.isQuantised())
-    return;
-  scalesOfKeys = cache.viewScales(e, false);
-  scalesOfValues = cache.viewScales(e, true);
-}
+      firstRow(e.add(e.mul(head, cache.extent), e.mul(block, kBlock))) {}
 
-Value CacheBlock::keyScales(Value panel, int64_t lane) const {
-  if (!scalesOfKeys)
+Value KeyBlock::scales(Value panel, int64_t lane) const {
+  if (!keys.scales)
     return {};
   Value row = e.add(firstRow, e.mul(panel, kPanel));
-  return e.load(scalesOfKeys, {e.add(row, lane)});
+  return e.load(keys.scales, {e.add(row, lane)});
 }
 
-Value CacheBlock::loadKeys(Value panel, Value column, int64_t lane,
-                           Value scales) const {
+Value KeyBlock::load(Value panel, Value column, int64_t lane,
+                     Value scales) const {
   Value at[] = {e.add(firstPanel, panel), column, e.index(lane)};
-  return scales ? e.mulf(loadIntegers(e, keys, at, e.lanes), scales)
-                : e.load(keys, at);
+  return scales ? e.mulf(loadIntegers(e, keys.elements, at, e.lanes), scales)
+                : e.load(keys.elements, at);
 }
 
-Value CacheBlock::valueScale(Value position) const {
-  return scalesOfValues ? e.broadcast(e.loadScalar(scalesOfValues,
-                                                   {e.add(firstRow, position)}))
-                        : Value();
-}
-
-Value CacheBlock::loadValue(Value position, Value column, int64_t count,
-                            Value scale) const {
-  Value at[] = {e.add(firstRow, position), column};
-  return scale ? e.mulf(loadIntegers(e, values, at, count), scale)
-               : e.load(values, at, count);
-}
-
-void CacheBlock::widenKeys(Value wide) const {
+void KeyBlock::widen(Value wide) const {
   e.loop(e.index(0), e.index(kBlock / kPanel), 1, [&](Value panel) {
-    SmallVector<Value> scales;
+    SmallVector<Value> factors;
     for (int64_t lane = 0; lane < kPanel; lane += e.lanes)
-      scales.push_back(keyScales(panel, lane));
+      factors.push_back(scales(panel, lane));
     e.loop(e.index(0), e.index(size), 1, [&](Value d) {
       for (int64_t lane = 0; lane < kPanel; lane += e.lanes)
-        e.store(loadKeys(panel, d, lane, scales[lane / e.lanes]), wide,
+        e.store(load(panel, d, lane, factors[lane / e.lanes]), wide,
                 {panel, d, e.index(lane)});
     });
   });
 }
 
-void CacheBlock::widenValues(Value wide) const {
+ValueBlock::ValueBlock(Emitter &e, const KVCache &cache,
+                       const CacheHalf &values, Value head, Value block)
+    : e(e), values(values), size(cache.size()),
+      firstRow(e.add(e.mul(head, cache.extent), e.mul(block, kBlock))) {}
+
+Value ValueBlock::scale(Value position) const {
+  if (!values.scales)
+    return {};
+  return e.broadcast(e.loadScalar(values.scales, {e.add(firstRow, position)}));
+}
+
+Value ValueBlock::load(Value position, Value column, int64_t count,
+                       Value scale) const {
+  Value at[] = {e.add(firstRow, position), column};
+  return scale ? e.mulf(loadIntegers(e, values.elements, at, count), scale)
+               : e.load(values.elements, at, count);
+}
+
+void ValueBlock::widen(Value wide) const {
   e.loop(e.index(0), e.index(kBlock), 1, [&](Value j) {
-    Value scale = valueScale(j);
+    Value factor = scale(j);
     e.columns(size, [&](Value d, int64_t count) {
-      e.store(loadValue(j, d, count, scale), wide, {j, d});
+      e.store(load(j, d, count, factor), wide, {j, d});
     });
   });
 }
@@ -169,62 +192,72 @@ struct Append {
   Emitter &e;
   lm::AppendOp op;
   const KVCache &cache;
-  Value keys, values;
 
-  void store(Value row, Value head, Value position);
-  void storeQuantised(Value row, Value head, Value position);
-  Value panelOf(Value head, Value position) const {
-    return e.add(e.mul(head, e.div(cache.extent, kPanel)),
-                 e.div(position, kPanel));
-  }
+  void storeKey(const CacheHalf &keys, Value row, Value head, Value position);
+  void storeValue(const CacheHalf &values, Value row, Value head,
+                  Value position);
 };
 } // namespace
 
-void Append::store(Value row, Value head, Value position) {
+void Append::storeKey(const CacheHalf &keys, Value row, Value head,
+                      Value position) {
   Value start = e.mul(head, cache.size());
-  Value panel = panelOf(head, position);
+  Value panel = e.add(e.mul(head, e.div(cache.extent, kPanel)),
+                      e.div(position, kPanel));
   Value lane = e.rem(position, e.index(kPanel));
+  Value scale;
+  if (keys.scales) {
+    scale = emitScale(e, op.getK(), row, start, cache.size());
+    e.storeScalar(scale, keys.scales,
+                  {e.add(e.mul(head, cache.extent), position)});
+  }
   e.loop(e.index(0), e.index(cache.size()), 1, [&](Value d) {
     Value k = e.loadScalar(op.getK(), {row, e.add(start, d)});
-    e.storeScalar(k, keys, {panel, d, lane});
-  });
-  Value at = e.add(e.mul(head, cache.extent), position);
-  e.columns(cache.size(), [&](Value d, int64_t count) {
-    Value v = e.load(op.getV(), {row, e.add(start, d)}, count);
-    e.store(v, values, {at, d}, count);
+    Value at[] = {panel, d, lane};
+    if (!scale)
+      return e.storeScalar(k, keys.elements, at);
+    memref::StoreOp::create(e.b, e.loc, emitQuantised(e, k, scale),
+                            keys.elements, ValueRange(at));
   });
 }
 
-void Append::storeQuantised(Value row, Value head, Value position) {
+void Append::storeValue(const CacheHalf &values, Value row, Value head,
+                        Value position) {
   Value start = e.mul(head, cache.size());
-  Value panel = panelOf(head, position);
-  Value lane = e.rem(position, e.index(kPanel));
   Value at = e.add(e.mul(head, cache.extent), position);
-  Value scaleOfK = emitScale(e, op.getK(), row, start, cache.size());
-  Value scaleOfV = emitScale(e, op.getV(), row, start, cache.size());
-  e.storeScalar(scaleOfK, cache.viewScales(e, false), {at});
-  e.storeScalar(scaleOfV, cache.viewScales(e, true), {at});
+  if (!values.scales)
+    return e.columns(cache.size(), [&](Value d, int64_t count) {
+      Value v = e.load(op.getV(), {row, e.add(start, d)}, count);
+      e.store(v, values.elements, {at, d}, count);
+    });
+  Value scale = emitScale(e, op.getV(), row, start, cache.size());
+  e.storeScalar(scale, values.scales, {at});
   e.loop(e.index(0), e.index(cache.size()), 1, [&](Value d) {
-    Value k = e.loadScalar(op.getK(), {row, e.add(start, d)});
     Value v = e.loadScalar(op.getV(), {row, e.add(start, d)});
-    memref::StoreOp::create(e.b, e.loc, emitQuantised(e, k, scaleOfK), keys,
-                            ValueRange{panel, d, lane});
-    memref::StoreOp::create(e.b, e.loc, emitQuantised(e, v, scaleOfV), values,
-                            ValueRange{at, d});
+    memref::StoreOp::create(e.b, e.loc, emitQuantised(e, v, scale),
+                            values.elements, ValueRange{at, d});
   });
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::AppendOp op, const Slot &slot) {
-  KVCache cache{op.getState(), op.getExtent(), op.getCacheType()};
-  Append append{e, op, cache, cache.viewKeys(e), cache.viewValues(e)};
+  KVCache cache = KVCache::of(op);
+  Append append{e, op, cache};
   auto [first, last] = e.share(e.dim(op.getK(), 0), slot.number, slot.count);
-  e.loop(first, last, 1, [&](Value row) {
-    Value position = e.add(op.getPosition(), row);
-    e.loop(e.index(0), e.index(cache.heads()), 1, [&](Value head) {
-      if (cache.type.isQuantised())
-        append.storeQuantised(row, head, position);
-      else
-        append.store(row, head, position);
+  auto eachHead = [&](function_ref<void(Value, Value, Value)> body) {
+    e.loop(first, last, 1, [&](Value row) {
+      Value position = e.add(op.getPosition(), row);
+      e.loop(e.index(0), e.index(cache.heads()), 1,
+             [&](Value head) { body(row, head, position); });
+    });
+  };
+  cache.withKeys(e, [&](const CacheHalf &keys) {
+    eachHead([&](Value row, Value head, Value position) {
+      append.storeKey(keys, row, head, position);
+    });
+  });
+  cache.withValues(e, [&](const CacheHalf &values) {
+    eachHead([&](Value row, Value head, Value position) {
+      append.storeValue(values, row, head, position);
     });
   });
 }

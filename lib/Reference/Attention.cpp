@@ -27,24 +27,23 @@ static void quantise(const double *from, int64_t count, double *to) {
   }
 }
 
-/// Stores rows of keys and values from `position` on, rounded to the cache's
-/// element type.
+/// Stores rows from element `first` on, rounded to the half's element type.
+static void append(const Tensor &rows, int64_t first, int64_t headDim,
+                   CacheHalf &half) {
+  for (size_t i = 0; i < rows.data.size(); i += headDim)
+    if (half.isQuantised)
+      quantise(&rows.data[i], headDim, &half.data[first + i]);
+    else
+      for (int64_t c = 0; c < headDim; ++c)
+        half.data[first + i + c] = roundTo(half.element, rows[i + c]);
+}
+
+/// Stores rows of keys and values from `position` on.
 static void append(const Tensor &keys, const Tensor &values, int64_t position,
                    Cache &cache) {
   cache.growTo(position + keys.rows());
-  int64_t first = position * cache.width();
-  if (cache.isQuantised) {
-    int64_t count = cache.headDim;
-    for (size_t i = 0; i < keys.data.size(); i += count) {
-      quantise(&keys.data[i], count, &cache.keys[first + i]);
-      quantise(&values.data[i], count, &cache.values[first + i]);
-    }
-    return;
-  }
-  for (size_t i = 0; i < keys.data.size(); ++i) {
-    cache.keys[first + i] = roundTo(cache.element, keys[i]);
-    cache.values[first + i] = roundTo(cache.element, values[i]);
-  }
+  append(keys, position * cache.width(), cache.headDim, cache.keys);
+  append(values, position * cache.width(), cache.headDim, cache.values);
 }
 
 namespace {
@@ -69,7 +68,7 @@ std::vector<double> HeadAttention::probabilities(const double *query) const {
   for (int64_t j = first; j <= last; ++j) {
     double dot = 0;
     for (int64_t c = 0; c < cache.headDim; ++c)
-      dot += query[c] * cache.keys[offset(j) + c];
+      dot += query[c] * cache.keys.data[offset(j) + c];
     logits.push_back(scale * dot);
     most = std::max(most, logits.back());
   }
@@ -86,7 +85,7 @@ void HeadAttention::run(const double *query, double *result) const {
   std::vector<double> p = probabilities(query);
   for (int64_t j = first; j <= last; ++j)
     for (int64_t c = 0; c < cache.headDim; ++c)
-      result[c] += p[j - first] * cache.values[offset(j) + c];
+      result[c] += p[j - first] * cache.values.data[offset(j) + c];
 }
 
 LogicalResult moec::reference::evaluate(lm::AttentionOp op, Frame &frame) {

@@ -96,6 +96,14 @@ void Frame::record(RoutingRecord record) {
   machine.records.push_back(std::move(record));
 }
 
+/// Whether a half's element type is one of those of a cache.
+static bool mayHold(lm::StateType state, const CacheHalf &half) {
+  for (unsigned i = 0; i < state.getElementTypes().size(); ++i)
+    if (Cache(state, i).keys.hasTypeOf(half))
+      return true;
+  return false;
+}
+
 LogicalResult moec::reference::checkType(
     const RuntimeValue &value, Type type,
     llvm::function_ref<InFlightDiagnostic()> emitError) {
@@ -108,8 +116,7 @@ LogicalResult moec::reference::checkType(
     if (auto *cache = std::get_if<std::shared_ptr<Cache>>(&value))
       if ((*cache)->heads == state.getHeads() &&
           (*cache)->headDim == state.getHeadDim() &&
-          (*cache)->isQuantised == state.isQuantised() &&
-          (*cache)->element == Cache(state).element)
+          mayHold(state, (*cache)->keys) && mayHold(state, (*cache)->values))
         return success();
   const Tensor *tensor = getTensor(value);
   if (!tensor)

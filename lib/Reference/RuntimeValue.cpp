@@ -8,16 +8,22 @@
 
 using namespace moec::reference;
 
-Cache::Cache(mlir::lm::StateType type)
-    : Cache(getElement(type.getElementType()).value_or(Element::F32),
-            type.getHeads(), type.getHeadDim(), type.isQuantised()) {}
+static CacheHalf makeHalf(mlir::Type type) {
+  return {getElement(type).value_or(Element::F32),
+          mlir::lm::StateType::isQuantised(type),
+          {}};
+}
+
+Cache::Cache(mlir::lm::StateType type, unsigned keyType, unsigned valueType)
+    : heads(type.getHeads()), headDim(type.getHeadDim()),
+      keys(makeHalf(type.getElementTypes()[keyType])),
+      values(makeHalf(type.getElementTypes()[valueType])) {}
 
 void Cache::growTo(int64_t positions) {
   size_t size = positions * width();
-  if (keys.size() >= size)
-    return;
-  keys.resize(size, 0.0);
-  values.resize(size, 0.0);
+  for (CacheHalf *half : {&keys, &values})
+    if (half->data.size() < size)
+      half->data.resize(size, 0.0);
 }
 
 const Tensor *moec::reference::getTensor(const RuntimeValue &value) {

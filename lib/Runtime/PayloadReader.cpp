@@ -9,6 +9,7 @@
 #include "JsonFields.h"
 #include "moe/Runtime/Payload.h"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -27,6 +28,7 @@ using nlohmann::json;
 // within 64 bits.
 static constexpr int64_t kMaxCount = int64_t(1) << 24;
 static constexpr int64_t kMaxBytes = int64_t(1) << 46;
+static constexpr size_t kMaxKVTypes = 16;
 static constexpr int64_t kMaxParameters = int64_t(1) << 60;
 
 uint64_t contentHash(Bytes bytes) {
@@ -97,7 +99,6 @@ static ModelInfo readModel(JsonFields &fields) {
   model.parametersActive =
       fields.integer("parameters_active", 0, kMaxParameters);
   model.weightType = fields.text("weight_type");
-  model.kvType = fields.text("kv_type");
   model.sourceHash = fields.text("source_hash");
   model.quantisation = fields.text("quantisation");
   model.exempt = fields.texts("exempt");
@@ -123,6 +124,26 @@ static TargetInfo readTarget(JsonFields &fields) {
   return target;
 }
 
+static std::vector<KVType> readKVTypes(JsonFields &fields) {
+  const json &entries = fields.array("kv_types");
+  if (!fields.error() && (entries.empty() || entries.size() > kMaxKVTypes))
+    fields.reject("kv_types",
+                  "expected 1 to " + std::to_string(kMaxKVTypes) + " entries");
+  std::vector<KVType> types;
+  for (size_t i = 0; i < entries.size() && !fields.error(); ++i) {
+    JsonFields entry(entries[i],
+                     fields.pathOf("kv_types[" + std::to_string(i) + "]"));
+    KVType type{entry.text("name"), entry.integer("bytes_per_position", 0,
+                                                  int64_t(1) << 31)};
+    if (entry.error())
+      fields.reject("kv_types", entry.error()->message);
+    else if (std::ranges::count(types, type.name, &KVType::name))
+      fields.reject("kv_types", "'" + type.name + "' comes twice");
+    types.push_back(std::move(type));
+  }
+  return types;
+}
+
 static StepInfo readStep(JsonFields &fields, int64_t layers) {
   StepInfo step;
   step.chunk = fields.integer("chunk", 1, int64_t(1) << 20);
@@ -131,8 +152,7 @@ static StepInfo readStep(JsonFields &fields, int64_t layers) {
   step.arenaBytesFixed = fields.integer("arena_bytes_fixed", 0, kMaxBytes);
   step.arenaBytesPerThread =
       fields.integer("arena_bytes_per_thread", 0, kMaxBytes);
-  step.kvBytesPerPosition =
-      fields.integer("kv_bytes_per_position", 0, int64_t(1) << 31);
+  step.kvTypes = readKVTypes(fields);
   step.kvBlock = fields.integer("kv_block", 1, int64_t(1) << 20);
   const json &records = fields.array("records");
   if (records.size() > size_t(layers))
@@ -270,9 +290,13 @@ static bool addProduct(int64_t &sum, int64_t count, int64_t size) {
          sum <= (int64_t(1) << 62);
 }
 
-Result<int64_t> kvBytes(const StepInfo &step, int64_t context) {
-  int64_t sum = 0;
-  if (!addProduct(sum, roundUp(context, step.kvBlock), step.kvBytesPerPosition))
+Result<int64_t> kvBytes(const StepInfo &step, KVChoice choice,
+                        int64_t context) {
+  int64_t sum = 0, positions = roundUp(context, step.kvBlock);
+  const KVType &keys = step.kvTypes[choice.keys];
+  const KVType &values = step.kvTypes[choice.values];
+  if (!addProduct(sum, positions, keys.bytesPerPosition) ||
+      !addProduct(sum, positions, values.bytesPerPosition))
     return fail("the KV cache for ", context, " positions is too large");
   return sum;
 }

@@ -52,7 +52,7 @@ Result<Session> Session::create(const Payload &payload, StepFunction step,
   session.chunkLength =
       std::min(options.chunk ? options.chunk : maxChunk, *context);
 
-  Result<int64_t> kvSize = kvBytes(payload.step(), *context);
+  Result<int64_t> kvSize = kvBytes(payload.step(), options.kv, *context);
   Result<int64_t> arenaSize =
       arenaBytes(payload.step(), session.chunkLength, options.threads);
   if (!kvSize)
@@ -67,6 +67,7 @@ Result<Session> Session::create(const Payload &payload, StepFunction step,
   if (!arena)
     return passOn(arena);
   session.kv = std::move(*kv);
+  session.kvChoice = options.kv;
   session.arena = std::move(*arena);
   return session;
 }
@@ -108,7 +109,8 @@ void Session::call(std::span<const int32_t> tokens, Phase phase,
   const MoeMemRef1 gates = describe(routeWeights.data(), slots);
   step(&weights, &cache, &scratch, &input, &output, &ids, &gates, nextPosition,
        roundUp(contextLength, payload->step().kvBlock),
-       roundUp(chunkLength, 16), rows, threads);
+       roundUp(chunkLength, 16), rows, int64_t(kvChoice.keys),
+       int64_t(kvChoice.values), threads);
   nextPosition += int64_t(tokens.size());
   if (trace)
     trace->append(tokens, phase, routeIds, routeWeights);

@@ -35,8 +35,11 @@ void tryPayload(Bytes bytes) {
   check(payload->chosen < payload->versions.size());
   for (const CodeVersion &version : payload->versions) {
     const StepInfo &step = version.step;
-    if (Result<int64_t> size = kvBytes(step, payload->model.maxContext))
-      check(*size >= 0);
+    KVChoice last{step.kvTypes.size() - 1, step.kvTypes.size() - 1};
+    for (KVChoice choice : {KVChoice(), last})
+      if (Result<int64_t> size =
+              kvBytes(step, choice, payload->model.maxContext))
+        check(*size >= 0);
     if (Result<int64_t> size = arenaBytes(step, step.chunk, 1024))
       check(*size >= 0);
   }

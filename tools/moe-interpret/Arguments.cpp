@@ -61,7 +61,7 @@ static llvm::Expected<RuntimeValue> parseCache(StringRef text,
   auto cache = std::make_shared<Cache>(type);
   if (text == "zero")
     return RuntimeValue(cache);
-  llvm::Expected<Tensor> tensor = readTensor(text, cache->element);
+  llvm::Expected<Tensor> tensor = readTensor(text, cache->keys.element);
   if (!tensor)
     return tensor.takeError();
   const std::vector<int64_t> &shape = tensor->shape;
@@ -72,8 +72,8 @@ static llvm::Expected<RuntimeValue> parseCache(StringRef text,
                                  llvm::Twine(cache->headDim) + ", got " +
                                  tensor->getTypeName());
   auto middle = tensor->data.begin() + tensor->data.size() / 2;
-  cache->keys.assign(tensor->data.begin(), middle);
-  cache->values.assign(middle, tensor->data.end());
+  cache->keys.data.assign(tensor->data.begin(), middle);
+  cache->values.data.assign(middle, tensor->data.end());
   return RuntimeValue(cache);
 }
 
@@ -114,9 +114,9 @@ moec::reference::makeWeight(StringRef source, StringRef name, Element element,
 }
 
 Tensor moec::reference::cacheToTensor(const Cache &cache) {
-  int64_t positions = cache.keys.size() / cache.width();
-  std::vector<double> data = cache.keys;
-  llvm::append_range(data, cache.values);
-  return Tensor(cache.element, {2, positions, cache.heads, cache.headDim},
+  int64_t positions = cache.keys.data.size() / cache.width();
+  std::vector<double> data = cache.keys.data;
+  llvm::append_range(data, cache.values.data);
+  return Tensor(cache.keys.element, {2, positions, cache.heads, cache.headDim},
                 std::move(data));
 }

@@ -69,11 +69,17 @@ static llvm::Error readChunk(StringRef text, CompileOptions &options) {
   return llvm::Error::success();
 }
 
-static llvm::Error readCacheType(StringRef text, CompileOptions &options) {
-  options.cacheType = ::moe::parseCacheTypeName(text);
-  if (!options.cacheType)
-    return makeError("--kv: expected f32, f16, bf16 or q8_0, got '" + text +
-                     "'");
+static llvm::Error readCacheTypes(StringRef text, CompileOptions &options) {
+  options.cacheTypes.clear();
+  for (StringRef name : llvm::split(text, ',')) {
+    std::optional<::moe::CacheType> type = ::moe::parseCacheTypeName(name);
+    if (!type)
+      return makeError("--kv: expected f32, f16, bf16 or q8_0, got '" + name +
+                       "'");
+    if (llvm::is_contained(options.cacheTypes, *type))
+      return makeError("--kv: " + name + " comes twice");
+    options.cacheTypes.push_back(*type);
+  }
   return llvm::Error::success();
 }
 
@@ -146,9 +152,11 @@ static constexpr Option kOptions[] = {
      readFlag},
     {"Code", "--chunk", "N",
      "most tokens of one step: a multiple of 16 (default 512)", readChunk},
-    {"Code", "--kv", "TYPE",
-     "KV cache: f32, f16, bf16, q8_0 (default: the weights' type)",
-     readCacheType},
+    {"Code", "--kv", "TYPES",
+     "what -ctk and -ctv may choose for the KV cache: f32, f16, bf16, q8_0; the "
+     "first is\n                         the default (default: all, first the "
+     "weights' type)",
+     readCacheTypes},
     {"Weights", "--weights", "external",
      "write them beside the executable, to FILE.weights", readWeights},
     {"Weights", "--weights", "random:SEED",

@@ -139,17 +139,34 @@ def LM_StateType : LM_Type<"State", "state"> {
     `max|x| / 127`, and the integers nearest to `x / scale`, ties to even; they
     read back as f32 products with the scale. Zeros have scale 0; a row of a
     head with a value that is not finite reads back as NaN.
+
+    Of several element types, `!lm.state<2x16x(bf16, f16, i8)>`, whoever makes
+    the cache chooses one for the keys and one for the values; nothing said,
+    the first. Bits are those of a cache with only that type.
   }];
   let parameters = (ins "int64_t":$heads, "int64_t":$headDim,
-                        "::mlir::Type":$elementType);
+                        ArrayRefParameter<"::mlir::Type">:$elementTypes);
+  let builders = [
+    TypeBuilder<(ins "int64_t":$heads, "int64_t":$headDim,
+                     "::mlir::Type":$elementType), [{
+      return $_get($_ctxt, heads, headDim,
+                   ::llvm::ArrayRef<::mlir::Type>(elementType));
+    }]>
+  ];
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
-    /// True for q8_0.
-    bool isQuantised() const;
+    /// The first: of keys and of values, unless they are chosen.
+    ::mlir::Type getDefaultType() const { return getElementTypes().front(); }
+    /// True where there are several element types.
+    bool isChosen() const { return getElementTypes().size() > 1; }
+    /// True for the element type of q8_0.
+    static bool isQuantised(::mlir::Type elementType) {
+      return elementType.isInteger(8);
+    }
     /// Bytes of the keys (or values) of one head at one position, with scale.
-    int64_t getRowBytes() const;
-    /// Bytes of one position: keys and values of all heads.
+    int64_t getRowBytes(::mlir::Type elementType) const;
+    /// Bytes of one position of the default type: keys and values of all heads.
     int64_t getBytesPerPosition() const;
   }];
 }

@@ -273,6 +273,17 @@ static StateType cacheType(Value state, std::optional<Type> attr) {
   return attr ? dyn_cast<StateType>(*attr) : StateType();
 }
 
+/// Whether operands say all about a cache: nothing of a handle; of bytes its
+/// type, its extent and, where the type leaves a choice, two numbers.
+static bool describesCache(Value state, StateType type, Value extent,
+                           ValueRange types) {
+  if (!type)
+    return false;
+  if (!isa<BaseMemRefType>(state.getType()))
+    return types.empty();
+  return extent && types.size() == (type.isChosen() ? 2 : 0);
+}
+
 static bool isBuffer(Value value) {
   return isa<BaseMemRefType>(value.getType());
 }
@@ -289,9 +300,10 @@ LogicalResult AttentionOp::verify() {
     return failure();
   int64_t q = columnsOf(getQ()), heads = getHeads();
   StateType state = getCacheType();
-  if (!state || (isBuffer(getState()) && !getExtent()))
-    return emitOpError("(attention_c8) the bytes of a cache need a state_type "
-                       "and an extent");
+  if (!describesCache(getState(), state, getExtent(), getTypes()))
+    return emitOpError("(attention_c8) the bytes of a cache need a state_type, "
+                       "an extent and, of several element types, types of keys "
+                       "and of values");
   if (heads < 1 || q % heads || q / heads != state.getHeadDim())
     return emitOpError("(attention_c1) columns of q (")
            << q << ") must be heads (" << heads << ") times the head size ("
@@ -324,9 +336,10 @@ bool AttentionOp::writesOperand(unsigned operand) {
 
 LogicalResult AppendOp::verify() {
   StateType state = getCacheType();
-  if (!state || (isBuffer(getState()) && !getExtent()))
-    return emitOpError("(append_c2) the bytes of a cache need a state_type and "
-                       "an extent");
+  if (!describesCache(getState(), state, getExtent(), getTypes()))
+    return emitOpError("(append_c2) the bytes of a cache need a state_type, an "
+                       "extent and, of several element types, types of keys "
+                       "and of values");
   for (Value value : {getK(), getV()})
     if (columnsOf(value) != state.getHeads() * state.getHeadDim())
       return emitOpError("(append_c1) columns of k and v must be ")

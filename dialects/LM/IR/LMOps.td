@@ -414,7 +414,8 @@ def LM_AttentionOp : LM_BufferizableOp<"attention", [AttrSizedOperandSegments],
     - (attention_c6) sinks have one element a head.
     - (attention_c7) keys and values come together.
     - (attention_c8) in buffer form `state_type` and `extent` (positions) say
-      what the bytes hold.
+      what the bytes hold, and where the type leaves a choice so do `types`:
+      the numbers, among its element types, of that of keys and of values.
   }];
   let arguments = (ins LM_Rows:$q, Optional<LM_Rows>:$k, Optional<LM_Rows>:$v,
                        LM_StateLike:$state,
@@ -422,12 +423,12 @@ def LM_AttentionOp : LM_BufferizableOp<"attention", [AttrSizedOperandSegments],
                        I64Attr:$heads, F64Attr:$scale,
                        DefaultValuedAttr<I64Attr, "0">:$window,
                        Variadic<LM_Rows>:$outs,
-                       Optional<Index>:$extent,
+                       Optional<Index>:$extent, Variadic<Index>:$types,
                        OptionalAttr<TypeAttr>:$state_type);
   let results = (outs Variadic<LM_Rows>:$results);
   let assemblyFormat = [{
     $q (`append` `(` $k^ `,` $v `)`)? `state` `(` $state `)` `at` $position (`sinks` `(` $sinks^ `)`)?
-    (`outs` `(` $outs^ `)`)? (`extent` `(` $extent^ `)`)? attr-dict `:` functional-type(operands, results)
+    (`outs` `(` $outs^ `)`)? (`extent` `(` $extent^ `)`)? (`types` `(` $types^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
   let extraClassDeclaration = [{
     /// Type of the cache, in either form.
@@ -435,7 +436,7 @@ def LM_AttentionOp : LM_BufferizableOp<"attention", [AttrSizedOperandSegments],
   }];
 }
 
-def LM_AppendOp : LM_Op<"append", [
+def LM_AppendOp : LM_Op<"append", [AttrSizedOperandSegments,
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "stores keys and values in a KV cache";
   let description = [{
@@ -447,17 +448,18 @@ def LM_AppendOp : LM_Op<"append", [
     ```
     Constraints:
     - (append_c1) columns of k and v = kv heads * head size of the state.
-    - (append_c2) where the state is bytes, `state_type` and `extent`
-      (positions) say what they hold.
+    - (append_c2) where the state is bytes, `state_type`, `extent` and `types`
+      say what they hold, as those of `lm.attention`.
     - (append_c3) k and v have one number of rows.
     - (append_c4) k, v and the state are all values or all buffers.
   }];
   let arguments = (ins LM_Rows:$k, LM_Rows:$v, LM_StateLike:$state,
                        Index:$position, Optional<Index>:$extent,
+                       Variadic<Index>:$types,
                        OptionalAttr<TypeAttr>:$state_type);
   let assemblyFormat = [{
     $k `,` $v `state` `(` $state `)` `at` $position (`extent` `(` $extent^ `)`)?
-    attr-dict `:` type($k) `,` type($v) `,` type($state)
+    (`types` `(` $types^ `)`)? attr-dict `:` type($k) `,` type($v) `,` type($state)
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{

@@ -123,49 +123,69 @@ void PackedType::print(AsmPrinter &printer) const {
 // StateType
 //===----------------------------------------------------------------------===//
 
-bool StateType::isQuantised() const { return getElementType().isInteger(8); }
-
-int64_t StateType::getRowBytes() const {
-  int64_t width = getElementType().getIntOrFloatBitWidth() / 8;
-  return getHeadDim() * width + (isQuantised() ? sizeof(float) : 0);
+int64_t StateType::getRowBytes(Type elementType) const {
+  int64_t width = elementType.getIntOrFloatBitWidth() / 8;
+  int64_t scale = isQuantised(elementType) ? sizeof(float) : 0;
+  return getHeadDim() * width + scale;
 }
 
 int64_t StateType::getBytesPerPosition() const {
-  return 2 * getHeads() * getRowBytes();
+  return 2 * getHeads() * getRowBytes(getDefaultType());
 }
 
 LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError,
                                 int64_t heads, int64_t headDim,
-                                Type elementType) {
+                                ArrayRef<Type> elementTypes) {
   if (heads <= 0 || headDim <= 0)
     return emitError() << "state: heads and head size must be positive";
-  if (!elementType.isF32() && !elementType.isBF16() && !elementType.isF16() &&
-      !elementType.isInteger(8))
-    return emitError() << "state: element type must be f32, bf16, f16 or i8, "
-                          "got "
-                       << elementType;
+  if (elementTypes.empty())
+    return emitError() << "state: expected an element type";
+  for (auto [i, type] : llvm::enumerate(elementTypes)) {
+    if (!type.isF32() && !type.isBF16() && !type.isF16() && !type.isInteger(8))
+      return emitError() << "state: element type must be f32, bf16, f16 or i8, "
+                            "got "
+                         << type;
+    if (llvm::is_contained(elementTypes.take_front(i), type))
+      return emitError() << "state: element type " << type << " comes twice";
+  }
   return success();
 }
 
 Type StateType::parse(AsmParser &parser) {
   SmallVector<int64_t> shape;
-  Type elementType;
+  SmallVector<Type> elementTypes;
   SMLoc loc = parser.getCurrentLocation();
+  auto parseElement = [&] {
+    return parser.parseType(elementTypes.emplace_back());
+  };
   if (parser.parseLess() ||
-      parser.parseDimensionList(shape, /*allowDynamic=*/false) ||
-      parser.parseType(elementType) || parser.parseGreater())
+      parser.parseDimensionList(shape, /*allowDynamic=*/false))
+    return {};
+  if (succeeded(parser.parseOptionalLParen())) {
+    if (parser.parseCommaSeparatedList(parseElement) || parser.parseRParen())
+      return {};
+  } else if (parseElement()) {
+    return {};
+  }
+  if (parser.parseGreater())
     return {};
   if (shape.size() != 2) {
     parser.emitError(loc, "state: expected HEADSxSIZExTYPE");
     return {};
   }
   return parser.getChecked<StateType>(loc, parser.getContext(), shape[0],
-                                      shape[1], elementType);
+                                      shape[1], elementTypes);
 }
 
 void StateType::print(AsmPrinter &printer) const {
-  printer << '<' << getHeads() << 'x' << getHeadDim() << 'x' << getElementType()
-          << '>';
+  printer << '<' << getHeads() << 'x' << getHeadDim() << 'x';
+  if (!isChosen()) {
+    printer << getDefaultType() << '>';
+    return;
+  }
+  printer << '(';
+  llvm::interleaveComma(getElementTypes(), printer);
+  printer << ")>";
 }
 
 ArrayRef<int64_t> mlir::lm::getWeightShape(Type type) {

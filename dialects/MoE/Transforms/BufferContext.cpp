@@ -29,6 +29,8 @@ void BufferContext::addArguments(Block &block, OpBuilder &builder) {
   routeWeights = block.addArgument(listOf(builder.getF32Type()), loc);
   capacity = block.addArgument(index, loc);
   extent = block.addArgument(index, loc);
+  keyType = block.addArgument(index, loc);
+  valueType = block.addArgument(index, loc);
   slots = block.addArgument(index, loc);
 }
 
@@ -43,7 +45,7 @@ void BufferContext::addEntryArguments(Block &block, OpBuilder &builder) {
 
 void BufferContext::appendTo(SmallVectorImpl<Value> &operands) const {
   operands.append({weights, record, arena, scratch, routeIds, routeWeights,
-                   capacity, extent, slots});
+                   capacity, extent, keyType, valueType, slots});
 }
 
 Value mlir::moe::buildRecord(OpBuilder &builder, Location loc,

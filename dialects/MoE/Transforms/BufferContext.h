@@ -37,8 +37,13 @@ struct BufferContext {
   Value routeWeights; // memref<?xf32>
   Value capacity;     // index: most tokens of a call
   Value extent;       // index: positions that a cache holds
+  Value keyType;      // index: element type of keys, of those of !lm.state
+  Value valueType;    // index: that of values
   Value slots;        // index
-  static constexpr unsigned kArguments = 9;
+  static constexpr unsigned kArguments = 11;
+  /// How many of its arguments belong to the context in an entry function, and
+  /// all those of a model's step.
+  static constexpr unsigned kEntryArguments = 4, kStepArguments = 14;
 
   // Known inside one function only.
   Value kv, recordOffset;

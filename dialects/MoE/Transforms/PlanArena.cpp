@@ -174,9 +174,13 @@ LogicalResult FramePlanner::findArguments() {
   int64_t count = block.getNumArguments();
   bool isStep = function->hasAttr(kStepAttr);
   isEntry = isStep || !function.isPrivate();
-  int64_t ofContext = isStep ? 12 : isEntry ? 4 : BufferContext::kArguments;
+  int64_t ofContext = isStep    ? BufferContext::kStepArguments
+                      : isEntry ? BufferContext::kEntryArguments
+                                : BufferContext::kArguments;
   int64_t arenaNumber = isStep ? 2 : count - ofContext + (isEntry ? 0 : 2);
-  int64_t capacityNumber = isStep ? 9 : count - 3;
+  int64_t capacityNumber = isStep    ? 9
+                           : isEntry ? arenaNumber + 1
+                                     : arenaNumber + 4;
   if (count >= ofContext) {
     arena = block.getArgument(arenaNumber);
     capacity = block.getArgument(capacityNumber);

@@ -75,12 +75,12 @@ struct SplitAttention : OpRewritePattern<lm::AttentionOp> {
       return failure();
     lm::AppendOp::create(rewriter, op.getLoc(), op.getK(), op.getV(),
                          op.getState(), op.getPosition(), op.getExtent(),
-                         op.getStateTypeAttr());
+                         op.getTypes(), op.getStateTypeAttr());
     rewriter.replaceOpWithNewOp<lm::AttentionOp>(
         op, op.getResultTypes(), op.getQ(), Value(), Value(), op.getState(),
         op.getPosition(), op.getSinks(), op.getHeadsAttr(), op.getScaleAttr(),
         op.getWindowAttr(), ValueRange(), op.getExtent(),
-        op.getStateTypeAttr());
+        op.getTypes(), op.getStateTypeAttr());
     return success();
   }
 };

@@ -25,14 +25,37 @@ using namespace mlir::moe;
 namespace {
 constexpr int64_t kWeightAlignment = 64;
 
+/// What keys (or values) of some layers' caches take a position, whatever their
+/// element type.
+struct StateSize {
+  int64_t elements = 0, rows = 0;
+
+  explicit StateSize(lm::StateType type)
+      : elements(type.getHeads() * type.getHeadDim()), rows(type.getHeads()) {}
+  StateSize() = default;
+
+  static int64_t elementBytes(Type elementType) {
+    return elementType.getIntOrFloatBitWidth() / 8;
+  }
+  static int64_t scaleBytes(Type elementType) {
+    return lm::StateType::isQuantised(elementType) ? sizeof(float) : 0;
+  }
+  int64_t bytesOf(Type elementType) const {
+    return elements * elementBytes(elementType) +
+           rows * scaleBytes(elementType);
+  }
+};
+
 /// Facts about the module that its functions share.
 struct ModuleFacts {
   explicit ModuleFacts(ModuleOp module);
 
   SymbolTableCollection symbols;
-  /// Bytes a position of the caches of all layers before a given one.
-  DenseMap<int64_t, int64_t> stateOffset;
-  int64_t stateBytes = 0;
+  /// The caches of all layers before a given one, and of all layers.
+  DenseMap<int64_t, StateSize> stateOffset;
+  StateSize stateSize;
+  /// What they may hold.
+  ArrayRef<Type> stateTypes;
   /// Sum of top_k of the records before a given one.
   DenseMap<int64_t, int64_t> recordOffset;
   SmallVector<int64_t> recordSlots;
@@ -60,6 +83,9 @@ private:
   LogicalResult convertCall(func::CallOp call);
   LogicalResult convertRecord(RecordOp op);
   void convertAppend(lm::AppendOp op);
+  SmallVector<Value, 2> typesOf(lm::StateType type) const;
+  Value ofTypes(function_ref<int64_t(Type)> number);
+  Value bytesOf(Location loc, const StateSize &size);
   LogicalResult convertWeight(lm::WeightOp op);
   LogicalResult convertLayerState(lm::LayerStateOp op);
   LogicalResult convertReturn(func::ReturnOp op);
@@ -77,18 +103,24 @@ private:
   /// Rows of a value for one token of the function's input.
   DenseMap<Value, int64_t> rowsPerToken;
   BufferContext context;
+  /// Of a step: bytes of a key's and a value's element, and of their scales.
+  Value elementBytes, scaleBytes;
   bool isStep = false;
 };
 } // namespace
 
 ModuleFacts::ModuleFacts(ModuleOp module) {
-  std::map<int64_t, int64_t> perLayer;
+  std::map<int64_t, StateSize> perLayer;
   module.walk([&](lm::LayerStateOp op) {
-    perLayer[op.getLayer()] = op.getResult().getType().getBytesPerPosition();
+    lm::StateType type = op.getResult().getType();
+    perLayer[op.getLayer()] = StateSize(type);
+    if (stateTypes.empty())
+      stateTypes = type.getElementTypes();
   });
-  for (auto [layer, bytes] : perLayer) {
-    stateOffset[layer] = stateBytes;
-    stateBytes += bytes;
+  for (auto [layer, size] : perLayer) {
+    stateOffset[layer] = stateSize;
+    stateSize.elements += size.elements;
+    stateSize.rows += size.rows;
   }
 }
 
@@ -134,8 +166,9 @@ LogicalResult FunctionConverter::convertTwoForms(Operation &op) {
     segments.assign(sizes.asArrayRef().begin(), sizes.asArrayRef().end());
   else
     segments.assign(op.getNumOperands(), 1), segments.push_back(0);
-  bool hasExtent = isa<lm::AttentionOp>(op);
-  unsigned outsSegment = segments.size() - (hasExtent ? 2 : 1);
+  // Behind its outs come extent and types of the cache.
+  auto attention = dyn_cast<lm::AttentionOp>(op);
+  unsigned outsSegment = segments.size() - (attention ? 3 : 1);
 
   SmallVector<Value> operands;
   unsigned next = 0;
@@ -162,16 +195,19 @@ LogicalResult FunctionConverter::convertTwoForms(Operation &op) {
       values[result] = buffers;
     }
   }
-  if (hasExtent) {
+  if (attention) {
     operands.push_back(context.extent);
-    newSegments.back() = 1;
+    SmallVector<Value, 2> types = typesOf(attention.getCacheType());
+    operands.append(types.begin(), types.end());
+    newSegments[outsSegment + 1] = 1;
+    newSegments[outsSegment + 2] = types.size();
   }
   OperationState state(op.getLoc(), op.getName());
   state.addOperands(operands);
   NamedAttrList attrs(op.getAttrDictionary());
   if (sizes)
     attrs.set("operandSegmentSizes", builder.getDenseI32ArrayAttr(newSegments));
-  if (auto attention = dyn_cast<lm::AttentionOp>(op))
+  if (attention)
     attrs.set("state_type", TypeAttr::get(attention.getCacheType()));
   state.addAttributes(attrs);
   for (Region &region : op.getRegions())
@@ -196,7 +232,43 @@ void FunctionConverter::convertAppend(lm::AppendOp op) {
   lm::AppendOp::create(builder, op.getLoc(), mapped(op.getK()),
                        mapped(op.getV()), mapped(op.getState()),
                        mapped(op.getPosition()), context.extent,
+                       typesOf(op.getCacheType()),
                        TypeAttr::get(op.getCacheType()));
+}
+
+/// The operands that choose element types of keys and of values.
+SmallVector<Value, 2> FunctionConverter::typesOf(lm::StateType type) const {
+  if (!type.isChosen())
+    return {};
+  return {context.keyType, context.valueType};
+}
+
+/// Of a number that each element type has, the keys' plus the values'.
+Value FunctionConverter::ofTypes(function_ref<int64_t(Type)> number) {
+  Location loc = function.getLoc();
+  ArrayRef<Type> types = facts.stateTypes;
+  Value sum;
+  for (Value chosen : {context.keyType, context.valueType}) {
+    Value one = index(number(types.front()));
+    for (auto [i, type] : llvm::enumerate(types.drop_front())) {
+      Value isType = arith::CmpIOp::create(
+          builder, loc, arith::CmpIPredicate::eq, chosen, index(i + 1));
+      one = arith::SelectOp::create(builder, loc, isType, index(number(type)),
+                                    one);
+    }
+    sum = sum ? Value(arith::AddIOp::create(builder, loc, sum, one)) : one;
+  }
+  return sum;
+}
+
+/// Keys and values, for as many positions as a cache holds.
+Value FunctionConverter::bytesOf(Location loc, const StateSize &size) {
+  Value elements = arith::MulIOp::create(builder, loc, elementBytes,
+                                         index(size.elements));
+  Value scales =
+      arith::MulIOp::create(builder, loc, scaleBytes, index(size.rows));
+  Value bytes = arith::AddIOp::create(builder, loc, elements, scales);
+  return arith::MulIOp::create(builder, loc, context.extent, bytes);
 }
 
 /// A view of one weight, `offset` bytes from the start of `bytes`.
@@ -225,11 +297,11 @@ LogicalResult FunctionConverter::convertLayerState(lm::LayerStateOp op) {
     return op.emitOpError("only a model's step has KV caches");
   lm::StateType type = op.getResult().getType();
   Location loc = op.getLoc();
-  auto times = [&](int64_t bytes) -> Value {
-    return arith::MulIOp::create(builder, loc, context.extent, index(bytes));
-  };
-  Value offset = times(facts.stateOffset.lookup(op.getLayer()));
-  Value size = times(type.getBytesPerPosition());
+  if (type.getElementTypes() != facts.stateTypes)
+    return op.emitOpError("may hold other element types than the caches of "
+                          "other layers");
+  Value offset = bytesOf(loc, facts.stateOffset.lookup(op.getLayer()));
+  Value size = bytesOf(loc, StateSize(type));
   auto bytes = MemRefType::get({ShapedType::kDynamic}, builder.getI8Type());
   values[op.getResult()] = {memref::ViewOp::create(
       builder, loc, bytes, context.kv, offset, ValueRange{size})};
@@ -356,7 +428,8 @@ void FunctionConverter::mapStepArguments(Block &block) {
   Type idx = builder.getIndexType();
   SmallVector<Type> types = {bytes,     bytes,     bytes,     list(i32),
                              list(f32), list(i32), list(f32), idx,
-                             idx,       idx,       idx,       idx};
+                             idx,       idx,       idx,       idx,
+                             idx,       idx};
   SmallVector<Location> locs(types.size(), loc);
   block.addArguments(types, locs);
   function.setFunctionType(builder.getFunctionType(types, {}));
@@ -369,7 +442,13 @@ void FunctionConverter::mapStepArguments(Block &block) {
   context.routeWeights = args[6];
   context.extent = args[8];
   context.capacity = args[9];
-  context.slots = args[11];
+  context.keyType = args[11];
+  context.valueType = args[12];
+  context.slots = args[13];
+  if (!facts.stateTypes.empty()) {
+    elementBytes = ofTypes(StateSize::elementBytes);
+    scaleBytes = ofTypes(StateSize::scaleBytes);
+  }
   // (tokens, position, rows) -> logits
   Block &old = function.getBody().front();
   values[old.getArgument(0)] = {args[3]};
@@ -469,6 +548,12 @@ LogicalResult FunctionConverter::verifyFunction() {
     return function.emitOpError("must have one block, which returns, before "
                                 "phase buffers");
   for (Type type : function.getArgumentTypes())
+    if (auto state = dyn_cast<lm::StateType>(type);
+        state && state.isChosen() && !function.isPrivate())
+      return function.emitOpError("has no buffer form: a cache that it is given "
+                                  "needs one element type, got ")
+             << type;
+  for (Type type : function.getArgumentTypes())
     if (!isa<RankedTensorType, lm::PackedType, lm::StateType>(type) &&
         !type.isIntOrIndexOrFloat())
       return function.emitOpError("has no buffer form: argument of type ")
@@ -558,8 +643,11 @@ struct ToBuffersPass : moe::impl::MoEToBuffersBase<ToBuffersPass> {
     // What whoever links the model must know.
     NamedAttrList layout;
     layout.append("weight_bytes", builder.getI64IntegerAttr(weightBytes));
+    SmallVector<int64_t> stateBytes;
+    for (Type type : facts.stateTypes)
+      stateBytes.push_back(facts.stateSize.bytesOf(type));
     layout.append("state_bytes_per_position",
-                  builder.getI64IntegerAttr(facts.stateBytes));
+                  builder.getDenseI64ArrayAttr(stateBytes));
     layout.append("record_slots",
                   builder.getDenseI64ArrayAttr(facts.recordSlots));
     module->setAttr(kLayoutAttr, layout.getDictionary(module.getContext()));

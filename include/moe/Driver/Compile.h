@@ -37,8 +37,9 @@ struct CompileOptions {
   /// Names with commas; empty is this host.
   std::string target;
   bool emulateISA = false;
-  /// Of the KV cache; the weights' type if it is not set.
-  std::optional<::moe::CacheType> cacheType;
+  /// What the KV cache may hold, the default first; where none is named, see
+  /// defaultCacheTypes.
+  std::vector<::moe::CacheType> cacheTypes;
   /// Generated weights instead of the checkpoint's.
   std::optional<uint64_t> randomSeed;
   WeightsPlace weightsPlace = WeightsPlace::Embedded;

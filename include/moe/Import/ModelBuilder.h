@@ -22,8 +22,8 @@ enum class CacheType { F32, F16, BF16, Q8_0 };
 /// "f32", "f16", "bf16" or "q8_0".
 llvm::StringRef cacheTypeName(CacheType type);
 std::optional<CacheType> parseCacheTypeName(llvm::StringRef name);
-/// The cache type that is the weights' element type.
-CacheType defaultCacheType(const ModelConfig &config);
+/// All cache types, first the one that is the weights' element type.
+std::vector<CacheType> defaultCacheTypes(const ModelConfig &config);
 
 /// Builds the step of a model in phase `import`: one private function for each
 /// distinct layer configuration, and a public `moe_step`
@@ -36,7 +36,7 @@ CacheType defaultCacheType(const ModelConfig &config);
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context,
                                              const ModelConfig &config,
                                              ElementType activation,
-                                             CacheType cache);
+                                             llvm::ArrayRef<CacheType> caches);
 
 } // namespace moe
 

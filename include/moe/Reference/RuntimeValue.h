@@ -28,21 +28,31 @@ struct Plan {
   int64_t tokenOf(int64_t r) const { return choice[r] / slots; }
 };
 
-/// Keys and values of one layer, [position][head][element]. Grows as it is
-/// written; what was never written is 0.
-struct Cache {
-  /// F32 where the cache is quantised: what its elements read back as.
+/// Keys or values of one layer, [position][head][element].
+struct CacheHalf {
+  /// F32 where the half is quantised: what its elements read back as.
   Element element = Element::F32;
-  int64_t heads = 0, headDim = 0;
   /// q8_0 (see !lm.state).
   bool isQuantised = false;
-  std::vector<double> keys, values;
+  std::vector<double> data;
 
-  Cache(Element element, int64_t heads, int64_t headDim,
-        bool isQuantised = false)
-      : element(element), heads(heads), headDim(headDim),
-        isQuantised(isQuantised) {}
-  explicit Cache(mlir::lm::StateType type);
+  bool hasTypeOf(const CacheHalf &other) const {
+    return element == other.element && isQuantised == other.isQuantised;
+  }
+};
+
+/// Keys and values of one layer. Grows as it is written; what was never written
+/// is 0.
+struct Cache {
+  int64_t heads = 0, headDim = 0;
+  CacheHalf keys, values;
+
+  Cache(Element element, int64_t heads, int64_t headDim)
+      : heads(heads), headDim(headDim), keys{element, false, {}},
+        values{element, false, {}} {}
+  /// Of keys and values of those numbers among the type's element types.
+  explicit Cache(mlir::lm::StateType type, unsigned keyType = 0,
+                 unsigned valueType = 0);
   int64_t width() const { return heads * headDim; }
   void growTo(int64_t positions);
 };

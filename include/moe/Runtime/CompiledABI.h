@@ -29,7 +29,7 @@ typedef void (*MoeStepFunction)(
     const MoeMemRef1 *tokens, const MoeMemRef1 *logits,
     const MoeMemRef1 *routeIds, const MoeMemRef1 *routeWeights,
     int64_t position, int64_t context, int64_t capacity, int64_t rows,
-    int64_t threads);
+    int64_t keyType, int64_t valueType, int64_t threads);
 
 /// The model's code for one target.
 typedef struct MoeCodeVersion {

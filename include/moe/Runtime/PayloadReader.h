@@ -29,7 +29,7 @@ struct ModelInfo {
   int64_t experts = 0, topK = 0, heads = 0, kvHeads = 0, headDim = 0;
   int64_t maxContext = 0, slidingWindow = 0;
   int64_t parametersTotal = 0, parametersActive = 0;
-  std::string weightType, kvType, sourceHash, quantisation;
+  std::string weightType, sourceHash, quantisation;
   /// What the routing contract does not cover, in words.
   std::vector<std::string> exempt;
 };
@@ -47,11 +47,24 @@ struct RoutingRecord {
   int64_t topK = 0;
 };
 
+/// What keys, or values, may be cached as.
+struct KVType {
+  std::string name;
+  /// Of keys or of values, of all layers.
+  int64_t bytesPerPosition = 0;
+};
+
+/// Indices of the types that a session caches keys and values as.
+struct KVChoice {
+  size_t keys = 0, values = 0;
+};
+
 /// What the runtime must know to call the step function; sizes in bytes.
 struct StepInfo {
   int64_t chunk = 0;
   int64_t arenaBytesPerToken = 0, arenaBytesFixed = 0, arenaBytesPerThread = 0;
-  int64_t kvBytesPerPosition = 0;
+  /// At least one; the first is the default.
+  std::vector<KVType> kvTypes;
   /// The cache holds a multiple of this many positions.
   int64_t kvBlock = 0;
   std::vector<RoutingRecord> records;
@@ -100,7 +113,7 @@ uint64_t contentHash(Bytes bytes);
 
 /// Bytes of the KV cache for `context` positions and of the arena for calls of
 /// at most `tokens` tokens; an error when they do not fit into 2^62 bytes.
-Result<int64_t> kvBytes(const StepInfo &step, int64_t context);
+Result<int64_t> kvBytes(const StepInfo &step, KVChoice choice, int64_t context);
 Result<int64_t> arenaBytes(const StepInfo &step, int64_t tokens,
                            int64_t threads);
 

@@ -43,6 +43,7 @@ struct SessionOptions {
   /// Most tokens per call of the step function; 0 stands for the payload's.
   int64_t chunk = 0;
   int64_t threads = 1;
+  KVChoice kv = {};
 };
 
 /// KV cache, working memory and position of one sequence.
@@ -88,6 +89,7 @@ private:
   const Payload *payload = nullptr;
   StepFunction step = nullptr;
   AnonymousMemory kv, arena;
+  KVChoice kvChoice;
   int64_t contextLength = 0, chunkLength = 0, threads = 1;
   int64_t nextPosition = 0;
   RoutingTrace *trace = nullptr;

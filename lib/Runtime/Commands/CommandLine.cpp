@@ -77,7 +77,7 @@ public:
   void cacheTypes() {
     const std::vector<std::string> types = {"f32", "f16", "bf16", "q8_0"};
     command.add_option("--cache-type-k", options.cacheTypeK,
-                       "(-ctk) type of cached keys; must be the compiled one")
+                       "(-ctk) type of cached keys; info lists those there are")
         ->type_name("TYPE")
         ->check(CLI::IsMember(types));
     command.add_option("--cache-type-v", options.cacheTypeV,
@@ -288,19 +288,32 @@ static void spellOut(std::vector<std::string> &arguments,
   }
 }
 
-/// The cache's layout is compiled code: another type takes another executable.
-static Result<void> checkCacheTypes(const CommandOptions &options,
-                                    const ModelInfo &model) {
-  const std::pair<const char *, const std::string &> asked[] = {
-      {"--cache-type-k", options.cacheTypeK},
-      {"--cache-type-v", options.cacheTypeV}};
-  for (const auto &[flag, type] : asked)
-    if (!type.empty() && type != model.kvType)
-      return fail(flag, " ", type,
-                  ": this executable keeps keys and values as ", model.kvType,
-                  "; moec --kv=", type, " compiles one that keeps both as ",
-                  type);
-  return {};
+/// The index of a type that a flag names, of those that there is code for.
+static Result<size_t> findKVType(std::span<const KVType> types,
+                                 const char *flag, const std::string &asked) {
+  if (asked.empty())
+    return 0;
+  std::string names;
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (types[i].name == asked)
+      return i;
+    names += (i ? "," : "") + types[i].name;
+  }
+  return fail(flag, " ", asked, ": this executable has code for ", names,
+              "; moec --kv=", names, ",", asked, " adds it");
+}
+
+static Result<KVChoice> chooseKV(const CommandOptions &options,
+                                 const StepInfo &step) {
+  Result<size_t> keys =
+      findKVType(step.kvTypes, "--cache-type-k", options.cacheTypeK);
+  if (!keys)
+    return passOn(keys);
+  Result<size_t> values =
+      findKVType(step.kvTypes, "--cache-type-v", options.cacheTypeV);
+  if (!values)
+    return passOn(values);
+  return KVChoice{*keys, *values};
 }
 
 static int report(const Error &error, int status) {
@@ -338,16 +351,14 @@ static std::optional<int> parse(CommandTable &table,
   return std::nullopt;
 }
 
-static Result<int> execute(const Command &command,
-                           const CommandOptions &options, const char *argv0,
+static Result<int> execute(const Command &command, CommandOptions &options,
+                           const char *argv0,
                            std::span<const MoeCodeVersion> versions) {
   Result<PayloadFile> model = options.weights.empty()
                                   ? openOwnPayload(argv0)
                                   : openPayloadFile(options.weights);
   if (!model)
     return passOn(model);
-  if (Result<void> fits = checkCacheTypes(options, model->payload.model); !fits)
-    return passOn(fits);
   if (options.verify) {
     if (Result<void> verified = verifySections(model->payload); !verified)
       return passOn(verified);
@@ -365,11 +376,17 @@ static Result<int> execute(const Command &command,
     if (!named)
       return passOn(named);
     payload.chosen = chosen.value_or(*named);
-    return command.function({options, *model, nullptr});
-  }
-  if (!chosen)
+  } else if (!chosen) {
     return passOn(chosen);
-  payload.chosen = *chosen;
+  } else {
+    payload.chosen = *chosen;
+  }
+  Result<KVChoice> kv = chooseKV(options, payload.step());
+  if (!kv)
+    return passOn(kv);
+  options.session.kv = *kv;
+  if (!command.evaluates)
+    return command.function({options, *model, nullptr});
   StepFunction step = versions[*chosen].step;
   WeightsPopulation population(
       payload.sections.find(kWeightsSection)->second.bytes, options.noPerf);

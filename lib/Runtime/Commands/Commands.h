@@ -31,7 +31,7 @@ struct CommandOptions {
   SessionOptions session{.context = 0, .chunk = 0, .threads = 0};
   std::string traceRouting;
   bool noPerf = false;
-  /// Empty: what the executable was compiled for.
+  /// Empty: the default.
   std::string cacheTypeK, cacheTypeV;
 
   // run, tokenize

@@ -18,6 +18,7 @@ using json = nlohmann::ordered_json;
 namespace {
 struct Memory {
   int64_t weights, kvContext, kv;
+  KVChoice choice;
 };
 } // namespace
 
@@ -27,12 +28,14 @@ static Result<Memory> measure(const CommandContext &context) {
       chooseContext(payload.model, context.options.session.context);
   if (!positions)
     return passOn(positions);
-  Result<int64_t> kv = kvBytes(payload.step(), *positions);
+  Result<int64_t> kv =
+      kvBytes(payload.step(), context.options.session.kv, *positions);
   if (!kv)
     return passOn(kv);
   const PayloadSection &weights =
       payload.sections.find(kWeightsSection)->second;
-  return Memory{int64_t(weights.bytes.size()), *positions, *kv};
+  return Memory{int64_t(weights.bytes.size()), *positions, *kv,
+                context.options.session.kv};
 }
 
 static json describe(const TargetInfo &target) {
@@ -64,7 +67,10 @@ static std::string asJson(const Payload &payload, const Memory &memory) {
   card["sliding_window"] = model.slidingWindow;
   card["weight_type"] = model.weightType;
   card["activation_type"] = payload.target().activationType;
-  card["kv_type"] = model.kvType;
+  for (const KVType &type : payload.step().kvTypes)
+    card["kv_types"].push_back(type.name);
+  card["kv_type_k"] = payload.step().kvTypes[memory.choice.keys].name;
+  card["kv_type_v"] = payload.step().kvTypes[memory.choice.values].name;
   card["quantisation"] = model.quantisation;
   card["exempt"] = model.exempt;
   card["chunk"] = payload.step().chunk;
@@ -92,6 +98,19 @@ static std::string join(const std::vector<std::string> &items,
   return text.empty() ? whenEmpty : text;
 }
 
+/// "KV bf16 (of bf16, f16, q8_0)": what is cached, and what could be.
+static std::string kvText(std::span<const KVType> types, KVChoice choice) {
+  std::string text = "KV " + types[choice.keys].name;
+  if (choice.values != choice.keys)
+    text += " and " + types[choice.values].name;
+  if (types.size() == 1)
+    return text;
+  std::vector<std::string> names;
+  for (const KVType &type : types)
+    names.push_back(type.name);
+  return text + " (of " + join(names, "") + ")";
+}
+
 static std::string asText(const Payload &payload, const Memory &memory) {
   const ModelInfo &model = payload.model;
   std::string text;
@@ -115,7 +134,8 @@ static std::string asText(const Payload &payload, const Memory &memory) {
   row("vocabulary", number(model.vocab));
   row("context", number(model.maxContext));
   row("types", "weights " + model.weightType + ", activations " +
-                   payload.target().activationType + ", KV " + model.kvType);
+                   payload.target().activationType + ", " +
+                   kvText(payload.step().kvTypes, memory.choice));
   row("quantisation", model.quantisation);
   row("memory", "weights " + sizeText(memory.weights) + ", KV " +
                     sizeText(memory.kv) + " for a context of " +

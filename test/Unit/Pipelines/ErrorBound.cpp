@@ -378,28 +378,30 @@ static void appendQuantised(const Tensor &error, const Cache &cache,
   }
 }
 
+/// The error of what one half of a cache stores from element `first` on.
+static void appendError(const Tensor &error, const Cache &cache,
+                        const CacheHalf &half, int64_t first,
+                        std::vector<double> &result) {
+  if (half.isQuantised)
+    return appendQuantised(error, cache, half.data, first, result);
+  for (size_t i = 0; i < error.data.size(); ++i) {
+    // What compiled code stores is rounded as well: one unit where it differs.
+    double e = error[i], v = std::abs(half.data[first + i]);
+    result[first + i] = e == 0 ? 0 : e + ulp(half.element, v + e);
+  }
+}
+
 void ErrorBound::appendToCache(lm::AttentionOp op, CacheError &cacheError,
                                const Cache &cache) {
-  cacheError.keys.resize(cache.keys.size(), 0.0);
-  cacheError.values.resize(cache.values.size(), 0.0);
+  cacheError.keys.resize(cache.keys.data.size(), 0.0);
+  cacheError.values.resize(cache.values.data.size(), 0.0);
   if (!op.getK())
     return;
   int64_t position = std::get<int64_t>(values.find(op.getPosition())->second);
   int64_t first = position * cache.width();
-  const Tensor &ek = errorOf(op.getK()), &ev = errorOf(op.getV());
-  if (cache.isQuantised) {
-    appendQuantised(ek, cache, cache.keys, first, cacheError.keys);
-    appendQuantised(ev, cache, cache.values, first, cacheError.values);
-    return;
-  }
-  for (size_t i = 0; i < ek.data.size(); ++i) {
-    // What compiled code stores is rounded as well: one unit where it differs.
-    auto rounded = [&](double e, double v) {
-      return e == 0 ? 0 : e + ulp(cache.element, std::abs(v) + e);
-    };
-    cacheError.keys[first + i] = rounded(ek[i], cache.keys[first + i]);
-    cacheError.values[first + i] = rounded(ev[i], cache.values[first + i]);
-  }
+  appendError(errorOf(op.getK()), cache, cache.keys, first, cacheError.keys);
+  appendError(errorOf(op.getV()), cache, cache.values, first,
+              cacheError.values);
 }
 
 void ErrorBound::bound(lm::AttentionOp op) {
@@ -426,7 +428,7 @@ void ErrorBound::bound(lm::AttentionOp op) {
         Dot dot;
         for (int64_t c = 0; c < d; ++c)
           dot.add(q.at(t, h * d + c), eq.at(t, h * d + c),
-                  cache.keys[at(j) + c], cacheError.keys[at(j) + c]);
+                  cache.keys.data[at(j) + c], cacheError.keys[at(j) + c]);
         p.push_back(op.getScale().convertToDouble() * dot.sum);
         most = std::max(most, p.back());
         logitError = std::max(logitError,
@@ -443,7 +445,7 @@ void ErrorBound::bound(lm::AttentionOp op) {
           error.at(t, h * d + c) +=
               p[j - first] / sum *
               (cacheError.values[at(j) + c] +
-               std::abs(cache.values[at(j) + c]) * relative);
+               std::abs(cache.values.data[at(j) + c]) * relative);
     }
   set(op->getResult(0), std::move(error));
 }

@@ -124,7 +124,8 @@ TEST(Attention, ReadsKeysAndValuesAsTheCacheHoldsThem) {
 /// head.
 std::vector<double> throughQ8(std::vector<double> v) {
   Program program(attentionText("", "i8"));
-  RuntimeValue cache = std::make_shared<Cache>(Element::F32, 2, 2, true);
+  auto cache = std::make_shared<Cache>(Element::F32, 2, 2);
+  cache->keys.isQuantised = cache->values.isQuantised = true;
   Tensor result = program.runForTensor(
       {random(1, {1, 8}), random(2, {1, 4}), rows({1, 4}, std::move(v)), cache,
        int64_t(0)});

@@ -48,7 +48,8 @@ TEST(PayloadReader, ReadsEveryField) {
   EXPECT_EQ(payload->text("tokenizer.json"), "{}");
   EXPECT_FALSE(payload->has("tokenizer.model"));
   EXPECT_TRUE(verifySections(*payload));
-  EXPECT_EQ(kvBytes(payload->step(), 65).value(), 128 * 8);
+  EXPECT_EQ(kvBytes(payload->step(), {0, 0}, 65).value(), 128 * 16);
+  EXPECT_EQ(kvBytes(payload->step(), {0, 1}, 65).value(), 128 * 12);
   EXPECT_EQ(arenaBytes(payload->step(), 17, 2).value(), 32 * 256 + 4096 + 128);
 }
 
@@ -90,7 +91,7 @@ struct BadField {
 
 TEST(PayloadReader, NamesTheWrongField) {
   const BadField cases[] = {
-      {"/format", "1", "format: 1 is out of range, expected 2 to 2"},
+      {"/format", "1", "format: 1 is out of range, expected 3 to 3"},
       {"/model", "[]", "model: expected an object"},
       {"/model/name", "7", "model.name: expected a string, found number"},
       {"/model/vocab", "0", "model.vocab: 0 is out of range"},
@@ -104,8 +105,14 @@ TEST(PayloadReader, NamesTheWrongField) {
        "targets[0].step.chunk: 0 is out of range"},
       {"/targets/0/step/kv_block", "0",
        "targets[0].step.kv_block: 0 is out of range"},
-      {"/targets/0/step/kv_bytes_per_position", "1000000000000",
-       "targets[0].step.kv_bytes_per_position"},
+      {"/targets/0/step/kv_types", "[]",
+       "targets[0].step.kv_types: expected 1 to 16 entries"},
+      {"/targets/0/step/kv_types", "[\"f16\"]",
+       "targets[0].step.kv_types[0]: expected an object"},
+      {"/targets/0/step/kv_types/1/name", "\"bf16\"",
+       "targets[0].step.kv_types: 'bf16' comes twice"},
+      {"/targets/0/step/kv_types/1/bytes_per_position", "1000000000000",
+       "targets[0].step.kv_types[1].bytes_per_position: 1000000000000 is out"},
       {"/targets/0/step/records/0/layer", "4",
        "targets[0].step.records[0].layer: 4 is out of"},
       {"/targets/0/step/records/0/top_k", "0",

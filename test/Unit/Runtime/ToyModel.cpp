@@ -36,19 +36,21 @@ static void sleepWhenAsked() {
         std::chrono::milliseconds(std::atoi(milliseconds)));
 }
 
-static constexpr int64_t kTopK[] = {2, 3};
+static constexpr int64_t kTopK[] = {2, 3}, kKVBytes[] = {8, 4};
 
 static void step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
                  const MoeMemRef1 *arena, const MoeMemRef1 *tokens,
                  const MoeMemRef1 *logits, const MoeMemRef1 *routeIds,
                  const MoeMemRef1 *routeWeights, int64_t position,
                  int64_t context, int64_t capacity, int64_t rows,
-                 int64_t threads) {
+                 int64_t keyType, int64_t valueType, int64_t threads) {
   sleepWhenAsked();
   int64_t count = tokens->size;
   require(count <= capacity && capacity % 16 == 0 && rows <= count);
   require(position + count <= context && context % 64 == 0);
-  require(kv->size == context * 8 && threads >= 1);
+  require(keyType >= 0 && keyType < 2 && valueType >= 0 && valueType < 2);
+  int64_t perPosition = kKVBytes[keyType] + kKVBytes[valueType];
+  require(kv->size == context * perPosition && threads >= 1);
   require(arena->size == 256 * capacity + 4096 + 64 * threads);
   require(reinterpret_cast<uintptr_t>(kv->aligned) % 4096 == 0);
   require(reinterpret_cast<uintptr_t>(arena->aligned) % 64 == 0);

@@ -17,13 +17,13 @@ using nlohmann::json;
 
 json toyHeader() {
   return json::parse(R"({
-    "format": 2,
+    "format": 3,
     "model": {"name": "toy", "architecture": "hash", "layers": 4,
               "moe_layers": 2, "hidden": 8, "vocab": 300, "experts": 8,
               "top_k": 2, "heads": 2, "kv_heads": 1, "head_dim": 4,
               "max_context": 200, "parameters_total": 1234567,
               "parameters_active": 4321, "weight_type": "bf16",
-              "kv_type": "bf16", "sliding_window": 0, "source_hash": "feed",
+              "sliding_window": 0, "source_hash": "feed",
               "exempt": [], "quantisation": "none"},
     "targets": [
       {"triple": "x86_64-unknown-linux-gnu", "cpu": "x86-64-v4",
@@ -31,7 +31,9 @@ json toyHeader() {
        "activation_type": "bf16", "layout": "00000000000001d0",
        "step": {"chunk": 48, "arena_bytes_per_token": 256,
                 "arena_bytes_fixed": 4096, "arena_bytes_per_thread": 64,
-                "kv_bytes_per_position": 8, "kv_block": 64,
+                "kv_types": [{"name": "bf16", "bytes_per_position": 8},
+                             {"name": "q8_0", "bytes_per_position": 4}],
+                "kv_block": 64,
                 "records": [{"layer": 1, "top_k": 2},
                             {"layer": 3, "top_k": 3}]}}]
   })");

@@ -250,10 +250,16 @@ class Usage(Case):
     def test_info(self):
         card = json.loads(self.ok("info", "--json"))
         self.assertEqual((card["experts"], card["top_k"], card["parameters_active"]), (8, 2, 4321))
-        self.assertEqual(card["memory"], {"weights_bytes": 8, "kv_context": 200, "kv_bytes": 2048})
+        self.assertEqual(card["memory"], {"weights_bytes": 8, "kv_context": 200, "kv_bytes": 4096})
+        self.assertEqual(card["kv_types"], ["bf16", "q8_0"])
+        self.assertEqual((card["kv_type_k"], card["kv_type_v"]), ("bf16", "bf16"))
+        card = json.loads(self.ok("info", "--json", "-ctv", "q8_0"))
+        self.assertEqual((card["kv_type_k"], card["kv_type_v"]), ("bf16", "q8_0"))
+        self.assertEqual(card["memory"]["kv_bytes"], 3072)
+        self.assertIn(b"KV bf16 and q8_0 (of bf16, q8_0)", self.ok("info", "-ctv", "q8_0"))
         self.assertEqual(card["exempt"], [])
         text = self.ok("info").decode()
-        for part in ("toy (hash)", "1.23 M total", "top-k 2", "x86-64-v4", "KV 2.00 KiB"):
+        for part in ("toy (hash)", "1.23 M total", "top-k 2", "x86-64-v4", "KV 4.00 KiB", "KV bf16 (of bf16, q8_0)"):
             self.assertIn(part, text)
 
     def test_bench(self):

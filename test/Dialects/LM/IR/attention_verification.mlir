@@ -106,14 +106,14 @@ func.func @attention_c6(%q: tensor<?x64xf32>, %kv: !lm.state<2x16xf32>, %p: inde
 
 func.func @attention_c7(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %kv: !lm.state<2x16xf32>, %p: index) {
   // expected-error @below {{(attention_c7) keys and values come together}}
-  %0 = "lm.attention"(%q, %k, %kv, %p) <{heads = 4 : i64, scale = 1.0 : f64, operandSegmentSizes = array<i32: 1, 1, 0, 1, 1, 0, 0, 0>}> : (tensor<?x64xf32>, tensor<?x32xf32>, !lm.state<2x16xf32>, index) -> tensor<?x64xf32>
+  %0 = "lm.attention"(%q, %k, %kv, %p) <{heads = 4 : i64, scale = 1.0 : f64, operandSegmentSizes = array<i32: 1, 1, 0, 1, 1, 0, 0, 0, 0>}> : (tensor<?x64xf32>, tensor<?x32xf32>, !lm.state<2x16xf32>, index) -> tensor<?x64xf32>
   return
 }
 
 // -----
 
 func.func @attention_c8(%q: memref<?x64xf32>, %kv: memref<?xi8>, %p: index, %e: index) {
-  // expected-error @below {{(attention_c8) the bytes of a cache need a state_type and an extent}}
+  // expected-error @below {{(attention_c8) the bytes of a cache need a state_type, an extent and, of several element types, types of keys and of values}}
   lm.attention %q state(%kv) at %p outs(%q) extent(%e) {heads = 4 : i64, scale = 1.0 : f64} : (memref<?x64xf32>, memref<?xi8>, index, memref<?x64xf32>, index) -> ()
   return
 }
@@ -121,7 +121,7 @@ func.func @attention_c8(%q: memref<?x64xf32>, %kv: memref<?xi8>, %p: index, %e: 
 // -----
 
 func.func @attention_c8_not_a_state(%q: memref<?x64xf32>, %kv: memref<?xi8>, %p: index, %e: index) {
-  // expected-error @below {{(attention_c8) the bytes of a cache need a state_type and an extent}}
+  // expected-error @below {{(attention_c8) the bytes of a cache need a state_type, an extent and, of several element types, types of keys and of values}}
   lm.attention %q state(%kv) at %p outs(%q) extent(%e) {heads = 4 : i64, scale = 1.0 : f64, state_type = f32} : (memref<?x64xf32>, memref<?xi8>, index, memref<?x64xf32>, index) -> ()
   return
 }
@@ -129,7 +129,7 @@ func.func @attention_c8_not_a_state(%q: memref<?x64xf32>, %kv: memref<?xi8>, %p:
 // -----
 
 func.func @attention_c8_extent(%q: memref<?x64xf32>, %kv: memref<?xi8>, %p: index) {
-  // expected-error @below {{(attention_c8) the bytes of a cache need a state_type and an extent}}
+  // expected-error @below {{(attention_c8) the bytes of a cache need a state_type, an extent and, of several element types, types of keys and of values}}
   lm.attention %q state(%kv) at %p outs(%q) {heads = 4 : i64, scale = 1.0 : f64, state_type = !lm.state<2x16xf32>} : (memref<?x64xf32>, memref<?xi8>, index, memref<?x64xf32>) -> ()
   return
 }
@@ -153,7 +153,7 @@ func.func @append_c1_dynamic(%k: tensor<?x?xf32>, %kv: !lm.state<2x16xf32>, %p: 
 // -----
 
 func.func @append_c2(%k: memref<?x32xf32>, %kv: memref<?xi8>, %p: index) {
-  // expected-error @below {{(append_c2) the bytes of a cache need a state_type and an extent}}
+  // expected-error @below {{(append_c2) the bytes of a cache need a state_type, an extent and, of several element types, types of keys and of values}}
   lm.append %k, %k state(%kv) at %p : memref<?x32xf32>, memref<?x32xf32>, memref<?xi8>
   return
 }
@@ -179,5 +179,37 @@ func.func @append_c4(%k: memref<?x32xf32>, %kv: !lm.state<2x16xf32>, %p: index) 
 func.func @not_a_cache(%q: memref<?x64xf32>, %kv: memref<?x?xi8>, %p: index) {
   // expected-error @below {{operand #1 must be a KV cache handle or its bytes, but got 'memref<?x?xi8>'}}
   lm.attention %q state(%kv) at %p outs(%q) {heads = 4 : i64, scale = 1.0 : f64} : (memref<?x64xf32>, memref<?x?xi8>, index, memref<?x64xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @attention_c8_types(%q: memref<?x64xf32>, %kv: memref<?xi8>, %p: index, %e: index) {
+  // expected-error @below {{(attention_c8) the bytes of a cache need a state_type, an extent and, of several element types, types of keys and of values}}
+  lm.attention %q state(%kv) at %p outs(%q) extent(%e) {heads = 4 : i64, scale = 1.0 : f64, state_type = !lm.state<2x16x(f32, i8)>} : (memref<?x64xf32>, memref<?xi8>, index, memref<?x64xf32>, index) -> ()
+  return
+}
+
+// -----
+
+func.func @append_c2_one_type(%k: memref<?x32xf32>, %kv: memref<?xi8>, %p: index, %e: index) {
+  // expected-error @below {{(append_c2) the bytes of a cache need a state_type, an extent and, of several element types, types of keys and of values}}
+  lm.append %k, %k state(%kv) at %p extent(%e) types(%e) {state_type = !lm.state<2x16x(f32, i8)>} : memref<?x32xf32>, memref<?x32xf32>, memref<?xi8>
+  return
+}
+
+// -----
+
+func.func @append_c2_nothing_to_choose(%k: memref<?x32xf32>, %kv: memref<?xi8>, %p: index, %e: index) {
+  // expected-error @below {{(append_c2) the bytes of a cache need a state_type, an extent and, of several element types, types of keys and of values}}
+  lm.append %k, %k state(%kv) at %p extent(%e) types(%e, %e) {state_type = !lm.state<2x16xf32>} : memref<?x32xf32>, memref<?x32xf32>, memref<?xi8>
+  return
+}
+
+// -----
+
+func.func @append_c2_of_a_handle(%k: tensor<?x32xf32>, %kv: !lm.state<2x16x(f32, i8)>, %p: index, %e: index) {
+  // expected-error @below {{(append_c2) the bytes of a cache need a state_type, an extent and, of several element types, types of keys and of values}}
+  lm.append %k, %k state(%kv) at %p types(%e, %e) : tensor<?x32xf32>, tensor<?x32xf32>, !lm.state<2x16x(f32, i8)>
   return
 }

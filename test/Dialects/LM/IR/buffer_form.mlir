@@ -37,6 +37,11 @@ func.func @attention(%q: memref<?x64xf32>, %k: memref<?x32xf32>, %t: memref<?xi3
   lm.rope %q, %c outs(%q) {heads = 4 : i64} : (memref<?x64xf32>, memref<?x16xf32>, memref<?x64xf32>) -> ()
   // CHECK: lm.append %{{.*}}, %{{.*}} state(%{{.*}}) at %{{.*}} extent(%{{.*}}) {state_type = !lm.state<2x16xbf16>} : memref<?x32xf32>, memref<?x32xf32>, memref<?xi8>
   lm.append %k, %k state(%kv) at %p extent(%extent) {state_type = !lm.state<2x16xbf16>} : memref<?x32xf32>, memref<?x32xf32>, memref<?xi8>
+  // CHECK: lm.append {{.*}} extent(%{{.*}}) types(%[[KEYS:.*]], %[[VALUES:.*]]) {state_type = !lm.state<2x16x(bf16, i8)>} :
+  lm.append %k, %k state(%kv) at %p extent(%extent) types(%p, %extent) {state_type = !lm.state<2x16x(bf16, i8)>} : memref<?x32xf32>, memref<?x32xf32>, memref<?xi8>
+  // CHECK: lm.attention {{.*}} extent(%{{.*}}) types(%[[KEYS]], %[[VALUES]]) {heads
+  lm.attention %q state(%kv) at %p outs(%q) extent(%extent) types(%p, %extent) {heads = 4 : i64, scale = 0.25 : f64, state_type = !lm.state<2x16x(bf16, i8)>}
+      : (memref<?x64xf32>, memref<?xi8>, index, memref<?x64xf32>, index, index, index) -> ()
   // CHECK: lm.attention %{{.*}} state(%{{.*}}) at %{{.*}} outs(%{{.*}}) extent(%{{.*}}) {heads = 4 : i64, scale = 2.500000e-01 : f64, state_type = !lm.state<2x16xbf16>} : (memref<?x64xf32>, memref<?xi8>, index, memref<?x64xf32>, index) -> ()
   lm.attention %q state(%kv) at %p outs(%q) extent(%extent) {heads = 4 : i64, scale = 0.25 : f64, state_type = !lm.state<2x16xbf16>}
       : (memref<?x64xf32>, memref<?xi8>, index, memref<?x64xf32>, index) -> ()

@@ -58,3 +58,18 @@ func.func private @f(!lm.state<2x16xf64>)
 // expected-error @below {{expected one of [silu, gelu, gelu_tanh, relu, sigmoid] for activation function, got: tanh}}
 // expected-error @below {{failed to parse LM_ActivationAttr parameter 'value'}}
 func.func private @f() attributes {a = #lm.activation<tanh>}
+
+// -----
+
+// expected-error @below {{state: element type must be f32, bf16, f16 or i8, got 'f64'}}
+func.func private @f(!lm.state<2x16x(f32, f64)>)
+
+// -----
+
+// expected-error @below {{state: element type 'f32' comes twice}}
+func.func private @f(!lm.state<2x16x(f32, i8, f32)>)
+
+// -----
+
+// expected-error @below {{expected ')'}}
+func.func private @f(!lm.state<2x16x(f32 i8)>)

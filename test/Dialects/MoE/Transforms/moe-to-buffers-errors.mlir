@@ -88,3 +88,23 @@ func.func @ids_go_through(%i: tensor<?x2xi32>) -> tensor<?x2xi32> {
   // expected-error @below {{result 0 is an argument or returned twice, and 'tensor<?x2xi32>' cannot be copied}}
   return %i : tensor<?x2xi32>
 }
+
+// -----
+
+// expected-error @below {{has no buffer form: a cache that it is given needs one element type, got '!lm.state<2x16x(f32, i8)>'}}
+func.func @chosen(%k: tensor<?x32xf32>, %kv: !lm.state<2x16x(f32, i8)>, %p: index) {
+  lm.append %k, %k state(%kv) at %p : tensor<?x32xf32>, tensor<?x32xf32>, !lm.state<2x16x(f32, i8)>
+  return
+}
+
+// -----
+
+func.func @step(%tokens: tensor<?xi32>, %position: index, %rows: index) -> tensor<?x8xf32> attributes {lm.step} {
+  %0 = lm.layer_state 0 : !lm.state<1x16x(f32, i8)>
+  // expected-error @below {{may hold other element types than the caches of other layers}}
+  %1 = lm.layer_state 1 : !lm.state<1x16xf32>
+  %table = lm.weight @table : !lm.packed<8x8xf32, row_major>
+  %x = lm.embedding %tokens, %table : (tensor<?xi32>, !lm.packed<8x8xf32, row_major>) -> tensor<?x8xf32>
+  return %x : tensor<?x8xf32>
+}
+lm.weights @table : !lm.packed<8x8xf32, row_major>

@@ -1,6 +1,6 @@
 // RUN: moe-opt %s --moe-to-buffers --cse | FileCheck %s
 
-// CHECK: module attributes {lm.layout = {record_slots = array<i64>, state_bytes_per_position = 0 : i64, weight_bytes = 65536 : i64}}
+// CHECK: module attributes {lm.layout = {record_slots = array<i64>, state_bytes_per_position = array<i64>, weight_bytes = 65536 : i64}}
 // CHECK-DAG: memref.global "private" constant @[[REC_A:record_0]] : memref<2xindex> = dense<[32768, 0]>
 // CHECK-DAG: memref.global "private" constant @[[REC_B:record_1]] : memref<2xindex> = dense<[49152, 0]>
 // CHECK: lm.weights @embed {{.*}} {offset = 0 : i64}
@@ -72,4 +72,13 @@ func.func @bounded(%x: tensor<?x64xf32>, %i: tensor<?x2xi32>, %w: tensor<?x2xf32
 func.func @loss(%l: tensor<?x8xf32>) -> tensor<f32> {
   %0 = moe.z_loss %l : (tensor<?x8xf32>) -> tensor<f32>
   return %0 : tensor<f32>
+}
+
+// Caches of several element types: which ones comes with the call, and what a layer's cache takes follows.
+// CHECK-LABEL: func.func private @chosen(
+// CHECK-SAME:    %[[KEYS:[^ ]*]]: index, %[[VALUES:[^ ]*]]: index, %{{[^ ]*}}: index) {
+// CHECK:         lm.append {{.*}} types(%[[KEYS]], %[[VALUES]]) {state_type = !lm.state<2x16x(f32, i8)>}
+func.func private @chosen(%k: tensor<?x32xf32>, %kv: !lm.state<2x16x(f32, i8)>, %p: index) {
+  lm.append %k, %k state(%kv) at %p : tensor<?x32xf32>, tensor<?x32xf32>, !lm.state<2x16x(f32, i8)>
+  return
 }

@@ -2,12 +2,15 @@
 //
 // Part of moe-mlir. A block is widened once for all queries of a unit; a tile
 // of queries then shares every vector of keys and values that is loaded. A unit
-// of fewer queries than a tile reads them where they lie.
+// of fewer queries than a tile reads them where they lie, and so does a tile
+// what it can: f32, and bf16 where there are dot products of pairs.
 //
 //===----------------------------------------------------------------------===//
 
 #include "AttentionSegment.h"
 #include "Elementwise.h"
+#include "ISA/DotPairs.h"
+#include "ISA/NarrowBF16.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -17,7 +20,8 @@ using namespace moec::kernels;
 AttentionShape AttentionShape::of(lm::AttentionOp op) {
   KVCache cache = KVCache::of(op);
   return {op.getQ(), op.getPosition(), cache,
-          int64_t(op.getHeads()) / cache.heads(), int64_t(op.getWindow())};
+          int64_t(op.getHeads()) / cache.heads(), int64_t(op.getWindow()),
+          getElementTypeOrSelf(op.getQ().getType()).isBF16()};
 }
 
 MemRefType AttentionShape::stateType(Emitter &e) const {
@@ -47,13 +51,16 @@ namespace {
 class SegmentEmitter {
 public:
   SegmentEmitter(Emitter &e, const AttentionShape &shape, double scale,
-                 Value kvHead, Value states)
-      : e(e), shape(shape), scale(scale), kvHead(kvHead), states(states) {}
+                 Value kvHead, Value states, Value at)
+      : e(e), shape(shape), scale(scale), kvHead(kvHead), states(states),
+        firstState(at) {}
 
   void placeScratch(Value scratch);
-  void clear(Value at, Value count);
+  void clear(Value count);
   /// All blocks of the segment, positions [from, to) of them.
-  void addBlocks(Value n, Value count, Value at, Value from, Value to);
+  void addBlocks(Value n, Value count, Value from, Value to);
+  /// Writes the sums, which were kept a lane each.
+  void finish(Value count);
 
 private:
   /// Positions [first, end).
@@ -61,24 +68,40 @@ private:
     Value first, end;
   };
 
+  /// Whether products with bf16 keys and values take pairs.
+  bool takesPairs() const {
+    return shape.hasShortQueries && e.target.recipe == Recipe::DotPairs;
+  }
+  bool isPlaced(Type element, int64_t columns) const;
+
   Range visible(Value n);
-  void addTile(Value n, Value size, Value at);
-  void addSingly(Value block, Value n, Value count, Value at);
-  void widen(Value block);
-  Value loadKeys(const KeyBlock *block, Value panel, Value d, int64_t lane,
-                 Value scales);
-  void dotKeys(int64_t queries, Value n, Value q,
-               const KeyBlock *block = nullptr);
-  void addSoftmax(Value n, Value q, Value row);
-  void addValues(int64_t queries, Value q, Value row, Range range,
-                 const ValueBlock *block = nullptr);
+  void eachVisible(Value n, Value first, Value size,
+                   function_ref<void(Value, Value, Range)> body);
+  void scoreTile(Value block, Value n, Value first, Value size);
+  void addTile(Value block, Value n, Value first, Value size);
+  void addSingly(Value block, Value n, Value count);
+  void addTiles(Value block, Value n, Value count);
+  void prepare(Value block);
+  void withTileKeys(Value block, function_ref<void(const KeyBlock *)> body);
+  void withTileValues(Value block, function_ref<void(const ValueBlock *)> body);
+  void dotKeys(int64_t queries, Value n, Value u, const KeyBlock *block);
+  Value storeWeights(Value p, Value u, int64_t column);
+  void raiseMaximum(Value old, Value maximum, Value u);
+  void maskScores(Range range, Value u);
+  void addSoftmax(Value n, Value u);
+  void addValues(int64_t queries, Value u, Range range,
+                 const ValueBlock *block);
+  void addColumns(int64_t queries, Value u, Range range, Value column,
+                  int64_t count, const ValueBlock *block);
 
   Emitter &e;
   const AttentionShape &shape;
   double scale;
-  Value kvHead, states;
-  Value scores, wideKeys, wideValues;
-  Value base, from, to; // of the block
+  /// The state of the unit's query u is row firstState + u, its sum row u.
+  Value kvHead, states, firstState, sums;
+  Value scores, shortScores, wideKeys, wideValues;
+  Value tileKeys, tileValues; // a block in f32
+  Value base, from, to;       // of the block
 };
 } // namespace
 
@@ -87,19 +110,22 @@ void SegmentEmitter::placeScratch(Value scratch) {
   int64_t at = 0;
   auto place = [&](MemRefType type) {
     Value view = e.scratchView(scratch, at, type);
-    at += type.getNumElements() * 4;
+    at += type.getNumElements() * type.getElementTypeBitWidth() / 8;
     return view;
   };
-  scores = place(MemRefType::get({kTile, kBlock}, f32));
+  scores = place(MemRefType::get({kUnit, kBlock}, f32));
+  sums = place(MemRefType::get({kUnit, e.lanes}, f32));
+  shortScores = place(MemRefType::get({kUnit, kBlock}, e.b.getBF16Type()));
   wideKeys = place(shape.cache.wideKeysType(e));
   wideValues = place(shape.cache.wideValuesType(e));
 }
 
 /// States of nothing: maximum -inf, sum 0, no values.
-void SegmentEmitter::clear(Value at, Value count) {
+void SegmentEmitter::clear(Value count) {
   Value minusInf = e.f32(-std::numeric_limits<double>::infinity());
-  e.loop(e.index(0), count, 1, [&](Value q) {
-    Value row = e.add(at, q);
+  e.loop(e.index(0), count, 1, [&](Value u) {
+    Value row = e.add(firstState, u);
+    e.store(e.splat(0.0), sums, {u, e.index(0)});
     e.columns(shape.stateColumns(), [&](Value column, int64_t) {
       e.store(e.splat(0.0), states, {row, column});
     });
@@ -114,18 +140,46 @@ SegmentEmitter::Range SegmentEmitter::visible(Value n) {
           e.min(e.min(end, e.add(base, kBlock)), to)};
 }
 
-/// From the cache's block, or from its widened copy.
-Value SegmentEmitter::loadKeys(const KeyBlock *block, Value panel, Value d,
-                               int64_t lane, Value scales) {
-  return block ? block->load(panel, d, lane, scales)
-               : e.load(wideKeys, {panel, d, e.index(lane)});
+/// The pair of bf16 at `memref[indices]`, as i32 in all lanes.
+static Value loadPair(Emitter &e, Value memref, ValueRange indices) {
+  auto pair = VectorType::get({2}, e.b.getBF16Type());
+  Value both = vector::LoadOp::create(e.b, e.loc, pair, memref, indices);
+  both = vector::BitCastOp::create(
+      e.b, e.loc, VectorType::get({1}, e.b.getI32Type()), both);
+  return e.broadcast(
+      vector::ExtractOp::create(e.b, e.loc, both, ArrayRef<int64_t>{0}));
 }
 
-/// scores[q + i][j] = q_i . K[j] for queries n, n + 1, ..., added in ascending
-/// order over the head.
-void SegmentEmitter::dotKeys(int64_t queries, Value n, Value q,
+/// A pair of which the second is 0.
+static Value loadHalfPair(Emitter &e, Value memref, ValueRange indices) {
+  Value one = memref::LoadOp::create(e.b, e.loc, memref, indices);
+  one = arith::BitcastOp::create(e.b, e.loc, e.b.getI16Type(), one);
+  return e.broadcast(
+      arith::ExtUIOp::create(e.b, e.loc, e.b.getI32Type(), one));
+}
+
+/// acc + the products of a step's elements, the first one before the second;
+/// `xs` are
+/// one pair, or an f32 for each element.
+static Value addStep(Emitter &e, Value acc, ArrayRef<Value> xs,
+                     ArrayRef<Value> parts) {
+  if (xs.front().getType() != e.vectorType()) {
+    auto pairs = VectorType::get({2 * e.lanes}, e.b.getBF16Type());
+    return emitDotPairs(
+        e, acc, xs.front(),
+        vector::BitCastOp::create(e.b, e.loc, pairs, parts.front()));
+  }
+  for (auto [x, part] : llvm::zip(xs, parts))
+    acc = e.fma(x, part, acc);
+  return acc;
+}
+
+/// scores[u + i][j] = scale * q_i . K[j] for queries n, n + 1, ..., ascending
+/// order over the head; keys from the cache's block, or in f32.
+void SegmentEmitter::dotKeys(int64_t queries, Value n, Value u,
                              const KeyBlock *block) {
-  int64_t size = shape.cache.size();
+  int64_t size = shape.cache.size(), perStep = block ? block->perStep() : 1;
+  bool paired = perStep == 2, dots = paired && takesPairs();
   SmallVector<std::pair<Value, Value>> places; // row and first column of each
   for (int64_t i = 0; i < queries; ++i) {
     Value number = e.add(n, i);
@@ -133,44 +187,89 @@ void SegmentEmitter::dotKeys(int64_t queries, Value n, Value q,
         {shape.row(e, number), e.mul(shape.head(e, kvHead, number), size)});
   }
   // As many positions at once as registers hold accumulators for.
-  int64_t perPanel = kPanel / e.lanes;
-  int64_t panels = e.lanes == 16 || queries == 1 ? kBlock / kPanel : 1;
-  int64_t vectors = panels * perPanel;
-  e.loop(e.index(0), e.index(kBlock / kPanel), panels, [&](Value panel) {
-    SmallVector<Value> zero(queries * vectors, e.splat(0.0)), scales;
+  int64_t vectors = queries == 1 ? kBlock / e.lanes : e.lanes == 16 ? 4 : 2;
+  e.loop(e.index(0), e.index(kBlock), vectors * e.lanes, [&](Value first) {
+    auto position = [&](int64_t v) { return e.add(first, v * e.lanes); };
+    SmallVector<Value> scales;
     for (int64_t v = 0; v < vectors; ++v)
-      scales.push_back(block ? block->scales(e.add(panel, v / perPanel),
-                                             v % perPanel * e.lanes)
-                             : Value());
-    auto sums = e.loop(
-        e.index(0), e.index(size), 1, zero,
-        [&](Value d, ValueRange c) -> SmallVector<Value> {
-          SmallVector<Value> k, next;
-          for (int64_t v = 0; v < vectors; ++v)
-            k.push_back(loadKeys(block, e.add(panel, v / perPanel), d,
-                                 v % perPanel * e.lanes, scales[v]));
-          for (auto [i, place] : llvm::enumerate(places)) {
-            Value x = e.broadcast(
-                e.loadScalar(shape.q, {place.first, e.add(place.second, d)}));
-            for (int64_t v = 0; v < vectors; ++v)
-              next.push_back(e.fma(x, k[v], c[i * vectors + v]));
-          }
-          return next;
-        });
+      scales.push_back(block ? block->scales(position(v)) : Value());
+    auto step = [&](Value step, ValueRange c, int64_t count) {
+      SmallVector<SmallVector<Value>> k;
+      for (int64_t v = 0; v < vectors; ++v) {
+        k.push_back({block ? block->load(step, position(v), scales[v])
+                           : e.load(tileKeys, {step, position(v)})});
+        if (paired && !dots) {
+          auto [even, odd] = splitPairs(e, k.back().front());
+          k.back() = {even, odd};
+        }
+      }
+      SmallVector<Value> next;
+      for (auto [i, place] : llvm::enumerate(places)) {
+        Value column = e.add(place.second, e.mul(step, perStep));
+        SmallVector<Value> xs;
+        if (dots)
+          xs = {count == 2 ? loadPair(e, shape.q, {place.first, column})
+                           : loadHalfPair(e, shape.q, {place.first, column})};
+        for (int64_t s = 0; s < count && !dots; ++s)
+          xs.push_back(e.broadcast(
+              e.loadScalar(shape.q, {place.first, e.add(column, s)})));
+        for (int64_t v = 0; v < vectors; ++v)
+          next.push_back(addStep(e, c[i * vectors + v], xs, k[v]));
+      }
+      return next;
+    };
+    SmallVector<Value> sums(queries * vectors, e.splat(0.0));
+    sums = e.loop(e.index(0), e.index(size / perStep), 1, sums,
+                  [&](Value s, ValueRange c) { return step(s, c, perStep); });
+    if (size % perStep)
+      sums = step(e.index(size / perStep), sums, 1);
     for (auto [i, sum] : llvm::enumerate(sums))
-      e.store(sum, scores,
-              {e.add(q, i / vectors),
-               e.add(e.mul(panel, kPanel), i % vectors * e.lanes)});
+      e.store(e.mulf(sum, e.splat(scale)), scores,
+              {e.add(u, i / vectors), position(i % vectors)});
   });
 }
 
-/// One step of the running softmax of query n, whose scores are those of q:
-/// they become exp(score - maximum), and the state is brought to that maximum.
-void SegmentEmitter::addSoftmax(Value n, Value q, Value row) {
-  Range range = visible(n);
+void SegmentEmitter::finish(Value count) {
+  e.loop(e.index(0), count, 1, [&](Value u) {
+    Value sum = e.reduceAdd(e.load(sums, {u, e.index(0)}));
+    e.storeScalar(sum, states,
+                  {e.add(firstState, u), e.index(shape.sumColumn())});
+  });
+}
+
+/// Stores weights of values as products take them, and returns them as such:
+/// those of bf16 values are rounded to bf16 for queries that are bf16.
+Value SegmentEmitter::storeWeights(Value p, Value u, int64_t column) {
+  Type bf16 = e.b.getBF16Type();
+  Value areShort =
+      shape.hasShortQueries ? shape.cache.valuesAre(e, bf16) : Value();
+  if (areShort) {
+    Value rounded = takesPairs() ? emitNarrowBF16(e, p) : e.narrow(p, bf16);
+    if (takesPairs())
+      vector::StoreOp::create(e.b, e.loc, rounded, shortScores,
+                              ValueRange{u, e.index(column)});
+    p = e.select(areShort, e.widen(rounded), p);
+  }
+  e.store(p, scores, {u, e.index(column)});
+  return p;
+}
+
+/// Brings a state to a larger maximum.
+void SegmentEmitter::raiseMaximum(Value old, Value maximum, Value u) {
+  Value row = e.add(firstState, u);
+  Value factor = e.broadcast(emitExpNonPositive(e, e.subf(old, maximum)));
+  auto scaled = [&](Value memref, ValueRange at) {
+    e.store(e.mulf(e.load(memref, at), factor), memref, at);
+  };
+  scaled(sums, {u, e.index(0)});
+  e.columns(shape.cache.paddedSize(),
+            [&](Value column, int64_t) { scaled(states, {row, column}); });
+  e.storeScalar(maximum, states, {row, e.index(shape.maximumColumn())});
+}
+
+/// Scores of positions that a query does not see become -inf.
+void SegmentEmitter::maskScores(Range range, Value u) {
   Value minusInf = e.splat(-std::numeric_limits<double>::infinity());
-  SmallVector<Value> s;
-  Value most;
   for (int64_t column = 0; column < kBlock; column += e.lanes) {
     Value start = e.add(base, column);
     auto upTo = [&](Value p) {
@@ -180,143 +279,282 @@ void SegmentEmitter::addSoftmax(Value n, Value q, Value row) {
     before = arith::XOrIOp::create(e.b, e.loc, before,
                                    e.integer(before.getType(), -1));
     Value mask = arith::AndIOp::create(e.b, e.loc, upTo(range.end), before);
-    Value score = e.load(scores, {q, e.index(column)});
-    s.push_back(e.select(mask, e.mulf(score, e.splat(scale)), minusInf));
-    most = most ? e.maxf(most, s.back()) : s.back();
+    Value at[] = {u, e.index(column)};
+    e.store(e.select(mask, e.load(scores, at), minusInf), scores, at);
   }
-  Value maximumColumn = e.index(shape.maximumColumn());
-  Value sumColumn = e.index(shape.sumColumn());
-  Value old = e.loadScalar(states, {row, maximumColumn});
-  Value maximum = e.maxf(old, e.reduceMax(most));
-  Value rescale = emitExp(e, e.subf(old, maximum));
-  Value wide = e.broadcast(maximum), sum = e.splat(0.0);
-  for (auto [v, score] : llvm::enumerate(s)) {
-    Value p = emitExp(e, e.subf(score, wide));
-    e.store(p, scores, {q, e.index(v * e.lanes)});
-    sum = e.addf(sum, p);
-  }
-  Value scaled = e.mulf(e.loadScalar(states, {row, sumColumn}), rescale);
-  e.storeScalar(maximum, states, {row, maximumColumn});
-  e.storeScalar(e.addf(scaled, e.reduceAdd(sum)), states, {row, sumColumn});
-  rescale = e.broadcast(rescale);
-  e.columns(shape.cache.paddedSize(), [&](Value column, int64_t) {
-    Value acc = e.load(states, {row, column});
-    e.store(e.mulf(acc, rescale), states, {row, column});
-  });
 }
 
-/// Adds p[j] * V[j] over a range of positions, ascending, to the states of
-/// queries that all see it; they share the loads of V.
-void SegmentEmitter::addValues(int64_t queries, Value q, Value row,
-                               Range range, const ValueBlock *block) {
-  // `count` columns from `column` on.
-  auto addColumns = [&](Value column, int64_t count) {
-    int64_t vectors = llvm::divideCeil(count, e.lanes);
-    auto at = [&](int64_t v) { return e.add(column, v * e.lanes); };
-    SmallVector<Value> acc;
-    for (int64_t i = 0; i < queries * vectors; ++i)
-      acc.push_back(e.load(states, {e.add(row, i / vectors), at(i % vectors)}));
-    acc = e.loop(
-        range.first, range.end, 1, acc,
-        [&](Value j, ValueRange c) -> SmallVector<Value> {
-          Value inBlock = e.sub(j, base);
-          Value scale = block ? block->scale(inBlock) : Value();
-          SmallVector<Value> values, next;
-          for (int64_t v = 0; v < vectors; ++v)
-            values.push_back(
-                block ? block->load(inBlock, at(v),
-                                    std::min(e.lanes, count - v * e.lanes),
-                                    scale)
-                      : e.load(wideValues, {inBlock, at(v)}));
-          for (int64_t i = 0; i < queries; ++i) {
-            Value p = e.broadcast(e.loadScalar(scores, {e.add(q, i), inBlock}));
-            for (int64_t v = 0; v < vectors; ++v)
-              next.push_back(e.fma(p, values[v], c[i * vectors + v]));
-          }
-          return next;
-        });
-    for (auto [i, sum] : llvm::enumerate(acc))
-      e.store(sum, states, {e.add(row, i / vectors), at(i % vectors)});
+/// One step of the running softmax of query n: its scores become
+/// exp(score - maximum), and its state is brought to that maximum.
+void SegmentEmitter::addSoftmax(Value n, Value u) {
+  Range range = visible(n);
+  Value seen = e.sub(range.end, range.first);
+  e.when(e.less(seen, e.index(kBlock)), [&] { maskScores(range, u); });
+  SmallVector<Value> s;
+  Value most;
+  for (int64_t column = 0; column < kBlock; column += e.lanes) {
+    s.push_back(e.load(scores, {u, e.index(column)}));
+    most = most ? e.maxf(most, s.back()) : s.back();
+  }
+  Value old = e.loadScalar(states, {e.add(firstState, u),
+                                    e.index(shape.maximumColumn())});
+  Value maximum = e.maxf(old, e.reduceMax(most));
+  // Mostly it stays what it was; a factor of 1 would change no bit.
+  Value isSame = arith::CmpFOp::create(
+      e.b, e.loc, arith::CmpFPredicate::OEQ, old, maximum);
+  e.when(isSame, [] {}, [&] { raiseMaximum(old, maximum, u); });
+  Value wide = e.broadcast(maximum);
+  Value sum = e.load(sums, {u, e.index(0)});
+  for (auto [v, score] : llvm::enumerate(s))
+    sum = e.addf(
+        sum, storeWeights(emitExpNonPositive(e, e.subf(score, wide)), u,
+                          v * e.lanes));
+  e.store(sum, sums, {u, e.index(0)});
+}
+
+/// Adds p[j] * V[j] over a range of positions, ascending, to `count` columns of
+/// the states of queries that all see it; they share the loads of V. Of a pair
+/// that lies in the range by half, the other half counts as 0.
+void SegmentEmitter::addColumns(int64_t queries, Value u, Range range,
+                                Value column, int64_t count,
+                                const ValueBlock *block) {
+  int64_t perStep = block ? block->perStep() : 1;
+  bool paired = perStep == 2, dots = paired && takesPairs();
+  int64_t vectors = llvm::divideCeil(count, e.lanes);
+  auto at = [&](int64_t v) { return e.add(column, v * e.lanes); };
+  Value row = e.add(firstState, u);
+  SmallVector<Value> acc;
+  for (int64_t i = 0; i < queries * vectors; ++i)
+    acc.push_back(e.load(states, {e.add(row, i / vectors), at(i % vectors)}));
+
+  auto step = [&](Value number, ValueRange c, int64_t mask) {
+    Value inBlock = e.sub(number, e.div(base, perStep));
+    Value j = e.mul(inBlock, perStep);
+    Value scale = block ? block->scale(j) : Value();
+    SmallVector<SmallVector<Value>> values;
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value part = block ? block->load(inBlock, at(v),
+                                       std::min(e.lanes, count - v * e.lanes),
+                                       scale)
+                         : e.load(tileValues, {inBlock, at(v)});
+      if (mask != -1)
+        part = arith::AndIOp::create(e.b, e.loc, part,
+                                     e.integer(part.getType(), mask));
+      values.push_back({part});
+      if (paired && !dots) {
+        auto [even, odd] = splitPairs(e, part);
+        values.back() = {even, odd};
+      }
+    }
+    SmallVector<Value> next;
+    for (int64_t i = 0; i < queries; ++i) {
+      SmallVector<Value> ps;
+      if (dots)
+        ps.push_back(loadPair(e, shortScores, {e.add(u, i), j}));
+      for (int64_t s = 0; s < perStep && !dots; ++s)
+        ps.push_back(
+            e.broadcast(e.loadScalar(scores, {e.add(u, i), e.add(j, s)})));
+      for (int64_t v = 0; v < vectors; ++v)
+        next.push_back(addStep(e, c[i * vectors + v], ps, values[v]));
+    }
+    return next;
   };
+  auto steps = [&](Value first, Value end, int64_t mask) {
+    acc = e.loop(first, end, 1, acc, [&](Value number, ValueRange c) {
+      return step(number, c, mask);
+    });
+  };
+  if (paired) {
+    Value first = e.ceilDiv(range.first, e.index(2)), end = e.div(range.end, 2);
+    // Tiles are given whole pairs.
+    if (queries == 1)
+      steps(e.div(range.first, 2), first, 0xffff0000);
+    steps(first, end, -1);
+    if (queries == 1)
+      steps(end, e.ceilDiv(range.end, e.index(2)), 0xffff);
+  } else {
+    steps(range.first, range.end, -1);
+  }
+  for (auto [i, sum] : llvm::enumerate(acc))
+    e.store(sum, states, {e.add(row, i / vectors), at(i % vectors)});
+}
+
+void SegmentEmitter::addValues(int64_t queries, Value u, Range range,
+                               const ValueBlock *block) {
   int64_t columns = shape.cache.size();
   int64_t width = (queries == 1 ? 8 : e.lanes == 16 ? 4 : 2) * e.lanes;
   int64_t whole = columns / width * width;
+  auto add = [&](Value column, int64_t count) {
+    addColumns(queries, u, range, column, count, block);
+  };
   e.when(e.less(range.first, range.end), [&] {
     if (whole)
       e.loop(e.index(0), e.index(whole), width,
-             [&](Value column) { addColumns(column, width); });
+             [&](Value column) { add(column, width); });
     if (whole < columns)
-      addColumns(e.index(whole), columns - whole);
+      add(e.index(whole), columns - whole);
   });
 }
 
-/// A whole tile shares the loads of K, and those of V at the positions that
-/// all its queries see; before and after those each query goes over its own.
-/// The queries of a smaller one are taken singly.
-void SegmentEmitter::addTile(Value n, Value size, Value at) {
-  Value zero = e.index(0), isWhole = e.equal(size, e.index(kTile));
-  auto each = [&](function_ref<void(Value, Value, Range)> body) {
-    e.loop(zero, size, 1, [&](Value q) {
-      Value number = e.add(n, q);
-      Range range = visible(number);
-      e.when(e.less(range.first, range.end), [&] { body(number, q, range); });
-    });
-  };
-  e.when(
-      isWhole, [&] { dotKeys(kTile, n, zero); },
-      [&] { each([&](Value m, Value q, Range) { dotKeys(1, m, q); }); });
-  each([&](Value m, Value q, Range) { addSoftmax(m, q, e.add(at, q)); });
-  Range common = visible(n);
+/// Whether tiles read a half of this element type as it lies, in rows of
+/// `columns`.
+bool SegmentEmitter::isPlaced(Type element, int64_t columns) const {
+  if (element.isBF16())
+    return takesPairs();
+  return element.isF32() && columns % kMostLanes == 0;
+}
+
+/// Brings a block into f32, unless tiles read it as it lies.
+void SegmentEmitter::prepare(Value block) {
+  const KVCache &cache = shape.cache;
+  Type f32 = e.b.getF32Type();
+  tileKeys = wideKeys;
+  tileValues = wideValues;
+  if (Value areWide = cache.keysAre(e, f32))
+    tileKeys = e.select(areWide, cache.wideKeys(e, kvHead, block), wideKeys);
+  if (Value areWide = cache.valuesAre(e, f32);
+      areWide && isPlaced(f32, cache.size()))
+    tileValues =
+        e.select(areWide, cache.wideValues(e, kvHead, block), wideValues);
+  cache.withKeys(e, [&](const CacheHalf &half) {
+    if (!isPlaced(half.element, kBlock))
+      KeyBlock(e, cache, half, kvHead, block).widen(wideKeys);
+  });
+  cache.withValues(e, [&](const CacheHalf &half) {
+    if (!isPlaced(half.element, cache.size()))
+      ValueBlock(e, cache, half, kvHead, block).widen(wideValues);
+  });
+}
+
+/// Runs `body` on the keys as tiles read them: the block, or null for f32.
+void SegmentEmitter::withTileKeys(Value block,
+                                  function_ref<void(const KeyBlock *)> body) {
+  bool hasOthers = false;
+  shape.cache.withKeys(e, [&](const CacheHalf &half) {
+    KeyBlock keys(e, shape.cache, half, kvHead, block);
+    if (half.pairs && takesPairs())
+      body(&keys);
+    else
+      hasOthers = true;
+  });
+  if (!hasOthers)
+    return;
+  Value arePairs = takesPairs() ? shape.cache.keysAre(e, e.b.getBF16Type())
+                                : Value();
+  if (arePairs)
+    e.when(arePairs, [] {}, [&] { body(nullptr); });
+  else
+    body(nullptr);
+}
+
+void SegmentEmitter::withTileValues(
+    Value block, function_ref<void(const ValueBlock *)> body) {
+  bool hasOthers = false;
+  shape.cache.withValues(e, [&](const CacheHalf &half) {
+    ValueBlock values(e, shape.cache, half, kvHead, block);
+    if (half.pairs && takesPairs())
+      body(&values);
+    else
+      hasOthers = true;
+  });
+  if (!hasOthers)
+    return;
+  Value arePairs = takesPairs() ? shape.cache.valuesAre(e, e.b.getBF16Type())
+                                : Value();
+  if (arePairs)
+    e.when(arePairs, [] {}, [&] { body(nullptr); });
+  else
+    body(nullptr);
+}
+
+/// Runs `body(n + u, u, positions)` on those queries u of a tile that see any of
+/// the block.
+void SegmentEmitter::eachVisible(
+    Value n, Value first, Value size,
+    function_ref<void(Value, Value, Range)> body) {
+  e.loop(first, e.add(first, size), 1, [&](Value u) {
+    Value m = e.add(n, u);
+    Range range = visible(m);
+    e.when(e.less(range.first, range.end), [&] { body(m, u, range); });
+  });
+}
+
+/// Scores and softmax of a tile's queries; those of a whole tile share the
+/// loads of K.
+void SegmentEmitter::scoreTile(Value block, Value n, Value first, Value size) {
+  withTileKeys(block, [&](const KeyBlock *keys) {
+    e.when(
+        e.equal(size, e.index(kTile)),
+        [&] { dotKeys(kTile, e.add(n, first), first, keys); },
+        [&] {
+          eachVisible(n, first, size, [&](Value m, Value u, Range) {
+            dotKeys(1, m, u, keys);
+          });
+        });
+  });
+  eachVisible(n, first, size,
+              [&](Value m, Value u, Range) { addSoftmax(m, u); });
+}
+
+/// Adds the values of a tile's queries. Those of a whole tile share the loads
+/// of V at the positions that all of them see; before and after those each
+/// query goes over its own.
+void SegmentEmitter::addTile(Value block, Value n, Value first, Value size) {
+  Value isWhole = e.equal(size, e.index(kTile)), m = e.add(n, first);
+  Range common = visible(m);
   for (int64_t q = 1; q < kTile; ++q) {
-    Range range = visible(e.add(n, q));
+    Range range = visible(e.add(m, q));
     common.first = e.max(common.first, range.first);
     common.end = e.min(common.end, range.end);
   }
+  // Whole pairs only.
+  common.first = e.mul(e.ceilDiv(common.first, e.index(2)), 2);
+  common.end = e.mul(e.div(common.end, 2), 2);
   common.first = e.select(isWhole, common.first, base);
   common.end = e.select(isWhole, e.max(common.first, common.end), common.first);
-  if (shape.window)
-    each([&](Value, Value q, Range range) {
-      range.end = e.min(range.end, common.first);
-      addValues(1, q, e.add(at, q), range);
+  withTileValues(block, [&](const ValueBlock *values) {
+    if (shape.window)
+      eachVisible(n, first, size, [&](Value, Value u, Range range) {
+        range.end = e.min(range.end, common.first);
+        addValues(1, u, range, values);
+      });
+    addValues(kTile, first, common, values);
+    eachVisible(n, first, size, [&](Value, Value u, Range range) {
+      range.first = e.max(range.first, common.end);
+      addValues(1, u, range, values);
     });
-  addValues(kTile, zero, at, common);
-  each([&](Value, Value q, Range range) {
-    range.first = e.max(range.first, common.end);
-    addValues(1, q, e.add(at, q), range);
   });
 }
 
 /// Few queries read less than widening the block would write.
-void SegmentEmitter::addSingly(Value block, Value n, Value count, Value at) {
-  Value zero = e.index(0);
-  e.loop(zero, count, 1, [&](Value i) {
-    Value m = e.add(n, i), row = e.add(at, i);
-    Range range = visible(m);
-    e.when(e.less(range.first, range.end), [&] {
-      shape.cache.withKeys(e, [&](const CacheHalf &half) {
-        KeyBlock keys(e, shape.cache, half, kvHead, block);
-        dotKeys(1, m, zero, &keys);
-      });
-      addSoftmax(m, zero, row);
-      shape.cache.withValues(e, [&](const CacheHalf &half) {
-        ValueBlock values(e, shape.cache, half, kvHead, block);
-        addValues(1, zero, row, range, &values);
-      });
+void SegmentEmitter::addSingly(Value block, Value n, Value count) {
+  eachVisible(n, e.index(0), count, [&](Value m, Value u, Range range) {
+    shape.cache.withKeys(e, [&](const CacheHalf &half) {
+      KeyBlock keys(e, shape.cache, half, kvHead, block);
+      dotKeys(1, m, u, &keys);
+    });
+    addSoftmax(m, u);
+    shape.cache.withValues(e, [&](const CacheHalf &half) {
+      ValueBlock values(e, shape.cache, half, kvHead, block);
+      addValues(1, u, range, &values);
     });
   });
 }
 
-void SegmentEmitter::widen(Value block) {
-  shape.cache.withKeys(e, [&](const CacheHalf &half) {
-    KeyBlock(e, shape.cache, half, kvHead, block).widen(wideKeys);
-  });
-  shape.cache.withValues(e, [&](const CacheHalf &half) {
-    ValueBlock(e, shape.cache, half, kvHead, block).widen(wideValues);
-  });
+/// First all scores, then all values: a block's keys, or values, leave room for
+/// little else in the first-level cache.
+void SegmentEmitter::addTiles(Value block, Value n, Value count) {
+  auto eachTile = [&](function_ref<void(Value, Value)> body) {
+    e.loop(e.index(0), count, kTile, [&](Value first) {
+      body(first, e.min(e.sub(count, first), e.index(kTile)));
+    });
+  };
+  prepare(block);
+  eachTile([&](Value first, Value size) { scoreTile(block, n, first, size); });
+  eachTile([&](Value first, Value size) { addTile(block, n, first, size); });
 }
 
-void SegmentEmitter::addBlocks(Value n, Value count, Value at, Value low,
-                               Value high) {
+void SegmentEmitter::addBlocks(Value n, Value count, Value low, Value high) {
   from = low;
   to = high;
   Value last = e.sub(e.add(n, count), e.index(1));
@@ -329,14 +567,8 @@ void SegmentEmitter::addBlocks(Value n, Value count, Value at, Value low,
            base = e.mul(block, kBlock);
            e.when(
                e.less(count, e.index(kTile)),
-               [&] { addSingly(block, n, count, at); },
-               [&] {
-                 widen(block);
-                 e.loop(e.index(0), count, kTile, [&](Value i) {
-                   Value size = e.min(e.sub(count, i), e.index(kTile));
-                   addTile(e.add(n, i), size, e.add(at, i));
-                 });
-               });
+               [&] { addSingly(block, n, count); },
+               [&] { addTiles(block, n, count); });
          });
 }
 
@@ -370,7 +602,7 @@ func::FuncOp moec::kernels::getSegmentFunction(Emitter &e, lm::AttentionOp op) {
   b.setInsertionPointToStart(function.addEntryBlock());
   Emitter inner(b, op.getLoc(), e.target);
   auto args = function.getArguments();
-  Value n = args[5], count = args[6], at = args[9];
+  Value n = args[5], count = args[6];
   AttentionShape shape = outer;
   shape.q = args[0];
   shape.position = args[3];
@@ -380,19 +612,20 @@ func::FuncOp moec::kernels::getSegmentFunction(Emitter &e, lm::AttentionOp op) {
     shape.cache.keyType = args[11];
     shape.cache.valueType = args[12];
   }
-  SegmentEmitter segment(inner, shape, scale, args[4], args[8]);
+  SegmentEmitter segment(inner, shape, scale, args[4], args[8], args[9]);
   segment.placeScratch(args[10]);
-  segment.clear(at, count);
+  segment.clear(count);
   Value from = inner.mul(args[7], kSegment);
   Value to = inner.add(from, kSegment);
   if (e.target.blocksFromChunk) {
     // What is in the cache, then the chunk: a block is cut where it starts.
     Value cut = inner.min(inner.max(shape.position, from), to);
-    segment.addBlocks(n, count, at, from, cut);
-    segment.addBlocks(n, count, at, cut, to);
+    segment.addBlocks(n, count, from, cut);
+    segment.addBlocks(n, count, cut, to);
   } else {
-    segment.addBlocks(n, count, at, from, to);
+    segment.addBlocks(n, count, from, to);
   }
+  segment.finish(count);
   func::ReturnOp::create(b, op.getLoc());
   return function;
 }

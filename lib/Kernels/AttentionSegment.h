@@ -28,11 +28,13 @@ struct AttentionShape {
   Value q, position;
   KVCache cache;
   int64_t group, window;
+  /// Queries are bf16: so are the softmax's weights of bf16 values.
+  bool hasShortQueries;
 
   static AttentionShape of(mlir::lm::AttentionOp op);
 
   /// Columns of a state row: the weighted values, maximum and sum, padding.
-  int64_t stateColumns() const { return cache.paddedSize() + kPanel; }
+  int64_t stateColumns() const { return cache.paddedSize() + kMostLanes; }
   int64_t maximumColumn() const { return cache.paddedSize(); }
   int64_t sumColumn() const { return cache.paddedSize() + 1; }
   mlir::MemRefType stateType(Emitter &e) const;
@@ -46,7 +48,7 @@ struct AttentionShape {
 
   /// Bytes of a slot's own scratch for getSegmentFunction.
   int64_t scratchBytes() const {
-    return cache.wideBytes() + kTile * kBlock * 4;
+    return cache.wideBytes() + kUnit * (kBlock * (4 + 2) + kMostLanes * 4);
   }
 };
 

@@ -33,24 +33,35 @@ static Value polynomial(Emitter &e, Value x, ArrayRef<double> coefficients) {
   return result;
 }
 
+/// The least x of which exp(x) is a normal number.
+static constexpr double kLeastExponent = -87.33654;
+
+static constexpr double kLog2E = 1.44269504088896341;
+
+/// exp(x) / 2^n, for the integer n nearest to x / log 2: in (0.7, 1.42).
+static Value emitExpFraction(Emitter &e, Value x, Value n) {
+  auto number = [&](double v) { return e.constant(x.getType(), v); };
+  Value r = e.fma(n, number(-0.693359375), x);
+  r = e.fma(n, number(2.12194440054690583e-4), r);
+  Value p = polynomial(e, r,
+                       {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
+                        4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
+  return e.addf(e.fma(p, e.mulf(r, r), r), number(1.0));
+}
+
 Value moec::kernels::emitExp(Emitter &e, Value x) {
   Type type = x.getType(), i32 = integerLike(e, type, 32);
   auto number = [&](double v) { return e.constant(type, v); };
-  constexpr double kLow = -87.33654, kHigh = 88.72283;
+  constexpr double kLow = kLeastExponent, kHigh = 88.72283;
   // Clamp the argument of the reduction; the true ends are selected below.
   Value clamped = e.select(
       compare(e, arith::CmpFPredicate::OLT, x, number(kLow)), number(kLow), x);
   clamped =
       e.select(compare(e, arith::CmpFPredicate::OGT, clamped, number(kHigh)),
                number(kHigh), clamped);
-  Value n = math::RoundEvenOp::create(
-      e.b, e.loc, e.mulf(clamped, number(1.44269504088896341)));
-  Value r = e.fma(n, number(-0.693359375), clamped);
-  r = e.fma(n, number(2.12194440054690583e-4), r);
-  Value p = polynomial(e, r,
-                       {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
-                        4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
-  p = e.addf(e.fma(p, e.mulf(r, r), r), number(1.0));
+  Value n = math::RoundEvenOp::create(e.b, e.loc,
+                                      e.mulf(clamped, number(kLog2E)));
+  Value p = emitExpFraction(e, clamped, n);
   // 2^n in two factors, since n reaches 128.
   Value ni = arith::FPToSIOp::create(e.b, e.loc, i32, n);
   Value half = arith::ShRSIOp::create(e.b, e.loc, ni, e.integer(i32, 1));
@@ -66,6 +77,25 @@ Value moec::kernels::emitExp(Emitter &e, Value x) {
   y = e.select(compare(e, arith::CmpFPredicate::OGT, x, number(kHigh)),
                number(std::numeric_limits<float>::infinity()), y);
   return e.select(compare(e, arith::CmpFPredicate::UNO, x, x), x, y);
+}
+
+Value moec::kernels::emitExpNonPositive(Emitter &e, Value x) {
+  Type type = x.getType(), i32 = integerLike(e, type, 32);
+  auto number = [&](double v) { return e.constant(type, v); };
+  Value isLow =
+      compare(e, arith::CmpFPredicate::OLT, x, number(kLeastExponent));
+  Value clamped = e.select(isLow, number(kLeastExponent), x);
+  // A sum with 1.5 * 2^23 is rounded to an integer, which its low bits are.
+  Value shifted = e.fma(clamped, number(kLog2E), number(12582912));
+  Value n = e.subf(shifted, number(12582912));
+  Value p = emitExpFraction(e, clamped, n);
+  // n is at least -126; a NaN is still in p.
+  Value biased = arith::AddIOp::create(
+      e.b, e.loc, arith::BitcastOp::create(e.b, e.loc, i32, shifted),
+      e.integer(i32, 127));
+  Value bits = arith::ShLIOp::create(e.b, e.loc, biased, e.integer(i32, 23));
+  Value power = arith::BitcastOp::create(e.b, e.loc, type, bits);
+  return e.select(isLow, number(0.0), e.mulf(p, power));
 }
 
 Value moec::kernels::emitLog(Emitter &e, Value x) {

@@ -15,6 +15,8 @@ namespace moec::kernels {
 
 /// e^x for f32, within 2 ulp; 0 below -87.3, inf above 88.7, NaN stays NaN.
 mlir::Value emitExp(Emitter &e, mlir::Value x);
+/// The same for x <= 0 or NaN, cheaper.
+mlir::Value emitExpNonPositive(Emitter &e, mlir::Value x);
 /// Natural logarithm of a positive, normal f32, within 2 ulp.
 mlir::Value emitLog(Emitter &e, mlir::Value x);
 /// log(1 + x) for 0 <= x <= 1, within 4 ulp.

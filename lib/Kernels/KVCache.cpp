@@ -31,16 +31,49 @@ void KVCache::withType(Emitter &e, Value number,
     e.when(e.equal(number, e.index(i)), [&] { body(element); });
 }
 
+Value KVCache::isType(Emitter &e, Value number, Type element) const {
+  auto known = llvm::find(type.getElementTypes(), element);
+  if (known == type.getElementTypes().end())
+    return {};
+  int64_t i = known - type.getElementTypes().begin();
+  return e.equal(number ? number : e.index(0), e.index(i));
+}
+
+Value KVCache::keysAre(Emitter &e, Type element) const {
+  return isType(e, keyType, element);
+}
+Value KVCache::valuesAre(Emitter &e, Type element) const {
+  return isType(e, valueType, element);
+}
+
+/// Views of a half whose rows, one for each of `rows` positions, start at
+/// `start`; `shape` counts elements.
+static CacheHalf viewHalf(Emitter &e, const KVCache &cache, Type element,
+                          Value start, ArrayRef<int64_t> shape, Value count) {
+  CacheHalf half{element, {}, {}, {}};
+  half.elements =
+      e.view(cache.bytes, start, MemRefType::get(shape, element), count);
+  Value rows = e.mul(cache.extent, cache.heads());
+  auto scales = MemRefType::get({ShapedType::kDynamic}, e.b.getF32Type());
+  if (StateType::isQuantised(element))
+    half.scales = e.view(cache.bytes, e.add(start, e.mul(rows, cache.size())),
+                         scales, rows);
+  if (half.perStep() == 1)
+    return half;
+  SmallVector<int64_t> pairs(shape);
+  pairs.back() /= 2;
+  half.pairs = e.view(cache.bytes, start,
+                      MemRefType::get(pairs, e.b.getI32Type()), count);
+  return half;
+}
+
 void KVCache::withKeys(Emitter &e, HalfBody body) const {
   withType(e, keyType, [&](Type element) {
-    auto view = MemRefType::get({ShapedType::kDynamic, size(), kPanel}, element);
-    Value panels = e.mul(e.div(extent, kPanel), heads());
-    CacheHalf keys{element, e.view(bytes, e.index(0), view, panels), {}};
-    Value rows = e.mul(extent, heads());
-    auto scales = MemRefType::get({ShapedType::kDynamic}, e.b.getF32Type());
-    if (StateType::isQuantised(element))
-      keys.scales = e.view(bytes, e.mul(rows, size()), scales, rows);
-    body(keys);
+    int64_t perStep = CacheHalf::perStep(element);
+    int64_t steps = llvm::divideCeil(size(), perStep);
+    int64_t shape[] = {ShapedType::kDynamic, steps, kBlock * perStep};
+    Value blocks = e.mul(e.div(extent, kBlock), heads());
+    body(viewHalf(e, *this, element, e.index(0), shape, blocks));
   });
 }
 
@@ -48,18 +81,33 @@ void KVCache::withValues(Emitter &e, HalfBody body) const {
   Value rows = e.mul(extent, heads());
   Value start = e.mul(rows, rowBytes(e, keyType));
   withType(e, valueType, [&](Type element) {
-    auto view = MemRefType::get({ShapedType::kDynamic, size()}, element);
-    CacheHalf values{element, e.view(bytes, start, view, rows), {}};
-    auto scales = MemRefType::get({ShapedType::kDynamic}, e.b.getF32Type());
-    if (StateType::isQuantised(element))
-      values.scales =
-          e.view(bytes, e.add(start, e.mul(rows, size())), scales, rows);
-    body(values);
+    int64_t perStep = CacheHalf::perStep(element);
+    int64_t shape[] = {ShapedType::kDynamic, size() * perStep};
+    body(viewHalf(e, *this, element, start, shape, e.div(rows, perStep)));
   });
 }
 
+/// A view of the block's rows of f32 in a half that starts at `start`.
+static Value viewBlock(Emitter &e, const KVCache &cache, Value start, Value head,
+                       Value block, MemRefType type) {
+  Value row = e.add(e.mul(head, cache.extent), e.mul(block, kBlock));
+  start = e.add(start, e.mul(row, cache.size() * 4));
+  return memref::ViewOp::create(e.b, e.loc, type, cache.bytes, start,
+                                ValueRange());
+}
+
+Value KVCache::wideKeys(Emitter &e, Value head, Value block) const {
+  return viewBlock(e, *this, e.index(0), head, block, wideKeysType(e));
+}
+
+Value KVCache::wideValues(Emitter &e, Value head, Value block) const {
+  Value rows = e.mul(extent, heads());
+  return viewBlock(e, *this, e.mul(rows, rowBytes(e, keyType)), head, block,
+                   wideValuesType(e));
+}
+
 MemRefType KVCache::wideKeysType(Emitter &e) const {
-  return MemRefType::get({kBlock / kPanel, size(), kPanel}, e.b.getF32Type());
+  return MemRefType::get({size(), kBlock}, e.b.getF32Type());
 }
 
 MemRefType KVCache::wideValuesType(Emitter &e) const {
@@ -84,34 +132,39 @@ static Value loadIntegers(Emitter &e, Value memref, ValueRange indices,
 KeyBlock::KeyBlock(Emitter &e, const KVCache &cache, const CacheHalf &keys,
                    Value head, Value block)
     : e(e), keys(keys), size(cache.size()),
-      firstPanel(e.add(e.mul(head, e.div(cache.extent, kPanel)),
-                       e.mul(block, kBlock / kPanel))),
-      firstRow(e.add(e.mul(head, cache.extent), e.mul(block, kBlock))) {}
+      number(e.add(e.mul(head, e.div(cache.extent, kBlock)), block)),
+      firstRow(e.mul(number, kBlock)) {}
 
-Value KeyBlock::scales(Value panel, int64_t lane) const {
-  if (!keys.scales)
-    return {};
-  Value row = e.add(firstRow, e.mul(panel, kPanel));
-  return e.load(keys.scales, {e.add(row, lane)});
+Value KeyBlock::scales(Value first) const {
+  return keys.scales ? e.load(keys.scales, {e.add(firstRow, first)}) : Value();
 }
 
-Value KeyBlock::load(Value panel, Value column, int64_t lane,
-                     Value scales) const {
-  Value at[] = {e.add(firstPanel, panel), column, e.index(lane)};
+Value KeyBlock::load(Value step, Value first, Value scales) const {
+  Value at[] = {number, step, first};
+  if (keys.pairs)
+    return vector::LoadOp::create(e.b, e.loc, e.vectorOf(e.b.getI32Type()),
+                                  keys.pairs, ValueRange(at));
   return scales ? e.mulf(loadIntegers(e, keys.elements, at, e.lanes), scales)
                 : e.load(keys.elements, at);
 }
 
 void KeyBlock::widen(Value wide) const {
-  e.loop(e.index(0), e.index(kBlock / kPanel), 1, [&](Value panel) {
-    SmallVector<Value> factors;
-    for (int64_t lane = 0; lane < kPanel; lane += e.lanes)
-      factors.push_back(scales(panel, lane));
-    e.loop(e.index(0), e.index(size), 1, [&](Value d) {
-      for (int64_t lane = 0; lane < kPanel; lane += e.lanes)
-        e.store(load(panel, d, lane, factors[lane / e.lanes]), wide,
-                {panel, d, e.index(lane)});
-    });
+  e.loop(e.index(0), e.index(kBlock), e.lanes, [&](Value first) {
+    Value factors = scales(first);
+    // The elements of one step become as many rows.
+    auto widenStep = [&](Value step, int64_t count) {
+      Value d = e.mul(step, perStep());
+      Value k = load(step, first, factors);
+      auto parts = keys.pairs ? splitPairs(e, k) : std::pair(k, Value());
+      e.store(parts.first, wide, {d, first});
+      if (count == 2)
+        e.store(parts.second, wide, {e.add(d, 1), first});
+    };
+    int64_t whole = size / perStep();
+    e.loop(e.index(0), e.index(whole), 1,
+           [&](Value step) { widenStep(step, perStep()); });
+    if (size % perStep())
+      widenStep(e.index(whole), 1);
   });
 }
 
@@ -126,20 +179,47 @@ Value ValueBlock::scale(Value position) const {
   return e.broadcast(e.loadScalar(values.scales, {e.add(firstRow, position)}));
 }
 
-Value ValueBlock::load(Value position, Value column, int64_t count,
+/// `count` pairs from `memref[indices]` on; lanes past count are 0.
+static Value loadPairs(Emitter &e, Value memref, ValueRange indices,
+                       int64_t count) {
+  VectorType type = e.vectorOf(e.b.getI32Type());
+  if (count == e.lanes)
+    return vector::LoadOp::create(e.b, e.loc, type, memref, indices);
+  return vector::MaskedLoadOp::create(e.b, e.loc, type, memref, indices,
+                                      e.maskOf(e.index(count)),
+                                      e.integer(type, 0));
+}
+
+Value ValueBlock::load(Value step, Value column, int64_t count,
                        Value scale) const {
-  Value at[] = {e.add(firstRow, position), column};
+  Value at[] = {e.add(e.div(firstRow, perStep()), step), column};
+  if (values.pairs)
+    return loadPairs(e, values.pairs, at, count);
   return scale ? e.mulf(loadIntegers(e, values.elements, at, count), scale)
                : e.load(values.elements, at, count);
 }
 
 void ValueBlock::widen(Value wide) const {
-  e.loop(e.index(0), e.index(kBlock), 1, [&](Value j) {
+  e.loop(e.index(0), e.index(kBlock / perStep()), 1, [&](Value step) {
+    Value j = e.mul(step, perStep());
     Value factor = scale(j);
     e.columns(size, [&](Value d, int64_t count) {
-      e.store(load(j, d, count, factor), wide, {j, d});
+      Value v = load(step, d, count, factor);
+      auto parts = values.pairs ? splitPairs(e, v) : std::pair(v, Value());
+      e.store(parts.first, wide, {j, d});
+      if (parts.second)
+        e.store(parts.second, wide, {e.add(j, 1), d});
     });
   });
+}
+
+std::pair<Value, Value> moec::kernels::splitPairs(Emitter &e, Value pairs) {
+  Type i32 = pairs.getType();
+  Value low = arith::ShLIOp::create(e.b, e.loc, pairs, e.integer(i32, 16));
+  Value high =
+      arith::AndIOp::create(e.b, e.loc, pairs, e.integer(i32, 0xffff0000));
+  return {arith::BitcastOp::create(e.b, e.loc, e.vectorType(), low),
+          arith::BitcastOp::create(e.b, e.loc, e.vectorType(), high)};
 }
 
 //===----------------------------------------------------------------------===//
@@ -187,77 +267,167 @@ static Value emitQuantised(Emitter &e, Value x, Value scale) {
 }
 
 namespace {
-/// Stores one head's key and value of one row at a position.
+/// Stores keys and values of rows [first, last) of all heads.
 struct Append {
   Emitter &e;
   lm::AppendOp op;
   const KVCache &cache;
+  Value first, last;
 
-  void storeKey(const CacheHalf &keys, Value row, Value head, Value position);
-  void storeValue(const CacheHalf &values, Value row, Value head,
-                  Value position);
+  void eachHead(Value row, function_ref<void(Value, Value)> body);
+  Value placeOf(Value head, Value row);
+  void storeKey(const CacheHalf &keys, Value row, Value head, Value start);
+  void storeValue(const CacheHalf &values, Value row, Value head, Value start);
+  Value roundedBits(Value rows, Value row, Value column, int64_t count);
+  void storePairsOfValues(const CacheHalf &values);
 };
 } // namespace
 
+/// Runs `body(head, first column)`.
+void Append::eachHead(Value row, function_ref<void(Value, Value)> body) {
+  e.loop(e.index(0), e.index(cache.heads()), 1,
+         [&](Value head) { body(head, e.mul(head, cache.size())); });
+}
+
+/// Number of a head's position among those of all heads.
+Value Append::placeOf(Value head, Value row) {
+  return e.add(e.mul(head, cache.extent), e.add(op.getPosition(), row));
+}
+
+/// `count` elements of a row rounded to bf16: the low halves of i32 lanes.
+Value Append::roundedBits(Value rows, Value row, Value column, int64_t count) {
+  Value x = e.narrow(e.load(rows, {row, column}, count), e.b.getBF16Type());
+  x = arith::BitcastOp::create(e.b, e.loc, e.vectorOf(e.b.getI16Type()), x);
+  return arith::ExtUIOp::create(e.b, e.loc, e.vectorOf(e.b.getI32Type()), x);
+}
+
 void Append::storeKey(const CacheHalf &keys, Value row, Value head,
-                      Value position) {
-  Value start = e.mul(head, cache.size());
-  Value panel = e.add(e.mul(head, e.div(cache.extent, kPanel)),
-                      e.div(position, kPanel));
-  Value lane = e.rem(position, e.index(kPanel));
+                      Value start) {
+  Value place = placeOf(head, row);
+  Value block = e.div(place, kBlock), lane = e.rem(place, e.index(kBlock));
+  auto store = [&](Value k, Value memref, Value step) {
+    memref::StoreOp::create(e.b, e.loc, k, memref,
+                            ValueRange{block, step, lane});
+  };
+  if (keys.pairs)
+    return e.columns(cache.size(), [&](Value d, int64_t count) {
+      Value x = e.narrow(e.load(op.getK(), {row, e.add(start, d)}, count),
+                         keys.element);
+      auto pairs = VectorType::get({e.lanes / 2}, e.b.getI32Type());
+      x = vector::BitCastOp::create(e.b, e.loc, pairs, x);
+      for (int64_t i = 0; 2 * i < count; ++i)
+        store(vector::ExtractOp::create(e.b, e.loc, x, ArrayRef<int64_t>{i}),
+              keys.pairs, e.add(e.div(d, 2), i));
+    });
   Value scale;
   if (keys.scales) {
     scale = emitScale(e, op.getK(), row, start, cache.size());
-    e.storeScalar(scale, keys.scales,
-                  {e.add(e.mul(head, cache.extent), position)});
+    e.storeScalar(scale, keys.scales, {place});
   }
   e.loop(e.index(0), e.index(cache.size()), 1, [&](Value d) {
     Value k = e.loadScalar(op.getK(), {row, e.add(start, d)});
-    Value at[] = {panel, d, lane};
-    if (!scale)
-      return e.storeScalar(k, keys.elements, at);
-    memref::StoreOp::create(e.b, e.loc, emitQuantised(e, k, scale),
-                            keys.elements, ValueRange(at));
+    store(scale ? emitQuantised(e, k, scale) : e.narrow(k, keys.element),
+          keys.elements, d);
   });
 }
 
 void Append::storeValue(const CacheHalf &values, Value row, Value head,
-                        Value position) {
-  Value start = e.mul(head, cache.size());
-  Value at = e.add(e.mul(head, cache.extent), position);
+                        Value start) {
+  Value place = placeOf(head, row);
   if (!values.scales)
     return e.columns(cache.size(), [&](Value d, int64_t count) {
       Value v = e.load(op.getV(), {row, e.add(start, d)}, count);
-      e.store(v, values.elements, {at, d}, count);
+      e.store(v, values.elements, {place, d}, count);
     });
   Value scale = emitScale(e, op.getV(), row, start, cache.size());
-  e.storeScalar(scale, values.scales, {at});
+  e.storeScalar(scale, values.scales, {place});
   e.loop(e.index(0), e.index(cache.size()), 1, [&](Value d) {
     Value v = e.loadScalar(op.getV(), {row, e.add(start, d)});
     memref::StoreOp::create(e.b, e.loc, emitQuantised(e, v, scale),
-                            values.elements, ValueRange{at, d});
+                            values.elements, ValueRange{place, d});
+  });
+}
+
+/// Values of bf16: two rows fill pairs; one leaves the other half as it is.
+void Append::storePairsOfValues(const CacheHalf &values) {
+  VectorType i32 = e.vectorOf(e.b.getI32Type());
+  auto store = [&](Value pairs, Value at, Value d, int64_t count) {
+    Value indices[] = {at, d};
+    if (count == e.lanes)
+      vector::StoreOp::create(e.b, e.loc, pairs, values.pairs,
+                              ValueRange(indices));
+    else
+      vector::MaskedStoreOp::create(e.b, e.loc, values.pairs,
+                                    ValueRange(indices),
+                                    e.maskOf(e.index(count)), pairs);
+  };
+  auto high = [&](Value bits) -> Value {
+    return arith::ShLIOp::create(e.b, e.loc, bits, e.integer(i32, 16));
+  };
+  auto join = [&](Value a, Value b) -> Value {
+    return arith::OrIOp::create(e.b, e.loc, a, b);
+  };
+  Value position = op.getPosition();
+  Value end = e.add(position, last);
+  e.loop(e.div(e.add(position, first), 2), e.ceilDiv(end, e.index(2)), 1,
+         [&](Value pair) {
+    Value even = e.mul(pair, 2);
+    Value hasEven = e.lessEqual(e.add(position, first), even);
+    Value hasOdd = e.less(e.add(even, 1), end);
+    Value row = e.sub(e.select(hasEven, even, e.add(even, 1)), position);
+    Value hasBoth = arith::AndIOp::create(e.b, e.loc, hasEven, hasOdd);
+    eachHead(row, [&](Value head, Value start) {
+      Value at = e.div(placeOf(head, row), 2);
+      e.columns(cache.size(), [&](Value d, int64_t count) {
+        Value column = e.add(start, d);
+        Value one = roundedBits(op.getV(), row, column, count);
+        e.when(
+            hasBoth,
+            [&] {
+              Value other =
+                  roundedBits(op.getV(), e.add(row, 1), column, count);
+              store(join(one, high(other)), at, d, count);
+            },
+            [&] {
+              Value old = loadPairs(e, values.pairs, {at, d}, count);
+              Value kept = e.select(hasEven, e.integer(i32, 0xffff0000),
+                                    e.integer(i32, 0xffff));
+              old = arith::AndIOp::create(e.b, e.loc, old, kept);
+              store(join(old, e.select(hasEven, one, high(one))), at, d, count);
+            });
+      });
+    });
   });
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::AppendOp op, const Slot &slot) {
   KVCache cache = KVCache::of(op);
-  Append append{e, op, cache};
-  auto [first, last] = e.share(e.dim(op.getK(), 0), slot.number, slot.count);
-  auto eachHead = [&](function_ref<void(Value, Value, Value)> body) {
-    e.loop(first, last, 1, [&](Value row) {
-      Value position = e.add(op.getPosition(), row);
-      e.loop(e.index(0), e.index(cache.heads()), 1,
-             [&](Value head) { body(row, head, position); });
+  // Slots share pairs of positions: no two write to one.
+  Value position = op.getPosition(), half = e.div(position, 2);
+  Value end = e.add(position, e.dim(op.getK(), 0));
+  Value pairs = e.sub(e.ceilDiv(end, e.index(2)), half);
+  auto [from, to] = e.share(pairs, slot.number, slot.count);
+  auto rowOf = [&](Value pair) {
+    Value at = e.mul(e.add(half, pair), 2);
+    return e.sub(e.min(e.max(at, position), end), position);
+  };
+  Append append{e, op, cache, rowOf(from), rowOf(to)};
+  auto each = [&](function_ref<void(Value, Value, Value)> body) {
+    e.loop(append.first, append.last, 1, [&](Value row) {
+      append.eachHead(
+          row, [&](Value head, Value start) { body(row, head, start); });
     });
   };
   cache.withKeys(e, [&](const CacheHalf &keys) {
-    eachHead([&](Value row, Value head, Value position) {
-      append.storeKey(keys, row, head, position);
+    each([&](Value row, Value head, Value start) {
+      append.storeKey(keys, row, head, start);
     });
   });
   cache.withValues(e, [&](const CacheHalf &values) {
-    eachHead([&](Value row, Value head, Value position) {
-      append.storeValue(values, row, head, position);
+    if (values.pairs)
+      return append.storePairsOfValues(values);
+    each([&](Value row, Value head, Value start) {
+      append.storeValue(values, row, head, start);
     });
   });
 }

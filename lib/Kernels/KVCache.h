@@ -1,9 +1,13 @@
 //===- KVCache.h - One layer's keys and values in memory --------*- C++ -*-===//
 //
-// Part of moe-mlir. Keys as [kv head][position / 16][head size][16 positions],
-// so that a vector holds one element of 16 keys; values as [kv head][position]
-// [head size]. Positions are counted from 0. Where elements are q8_0, scales
+// Part of moe-mlir. Keys as [kv head][position / 64][head size][64 positions],
+// so that a vector holds one element of several keys and reading a block is one
+// stream; values as [kv head][position][head size]. Positions are counted from 0. Where elements are q8_0, scales
 // [kv head][position] follow the keys, and others the values.
+//
+// bf16 lies in pairs of what is added up, as products of pairs take it: keys as
+// [kv head][position / 64][head size / 2][64 positions][2 elements], values as
+// [kv head][position / 2][head size][2 positions].
 //
 // A type of several element types leaves the choice to the run: code that
 // depends on it is emitted for each, keys and values apart.
@@ -18,19 +22,27 @@
 
 namespace moec::kernels {
 
-/// Positions of a panel of keys, and of a block of the running softmax.
-inline constexpr int64_t kPanel = 16, kBlock = 64;
+/// Positions of a block of keys, and of the running softmax.
+inline constexpr int64_t kBlock = 64;
+/// f32 lanes of the widest vector.
+inline constexpr int64_t kMostLanes = 16;
 
 /// Half of a cache: its keys, or its values, of one element type.
 struct CacheHalf {
   using Value = mlir::Value;
 
   mlir::Type element;
-  /// Of keys memref<? x head size x 16>, index head * extent / 16 + panel; of
-  /// values memref<? x head size>, index head * extent + position.
+  /// Of keys memref<? x steps x width>, index head * extent / 64 + block; of
+  /// values memref<? x width>, index (head * extent + position) / perStep.
   Value elements;
+  /// The same of i32, each a pair, where elements are bf16.
+  Value pairs;
   /// memref<? x f32>, index head * extent + position, where elements are q8_0.
   Value scales;
+
+  /// Elements of a key (values of a column) that lie side by side.
+  static int64_t perStep(mlir::Type element) { return element.isBF16() ? 2 : 1; }
+  int64_t perStep() const { return perStep(element); }
 };
 
 struct KVCache {
@@ -55,12 +67,19 @@ struct KVCache {
   int64_t heads() const { return type.getHeads(); }
   int64_t size() const { return type.getHeadDim(); }
   /// Columns of a row of values widened to f32.
-  int64_t paddedSize() const { return llvm::alignTo(size(), kPanel); }
+  int64_t paddedSize() const { return llvm::alignTo(size(), kMostLanes); }
 
   /// Runs `body` on the keys (values) as what they are.
   void withKeys(Emitter &e, HalfBody body) const;
   void withValues(Emitter &e, HalfBody body) const;
+  /// Whether keys (values) have an element type: an i1, or null if they cannot.
+  Value keysAre(Emitter &e, mlir::Type element) const;
+  Value valuesAre(Emitter &e, mlir::Type element) const;
 
+  /// One head's block of keys (values), where elements are f32; of values, where
+  /// paddedSize() is size(). Of the types below.
+  Value wideKeys(Emitter &e, Value head, Value block) const;
+  Value wideValues(Emitter &e, Value head, Value block) const;
   /// Buffers of one block in f32.
   mlir::MemRefType wideKeysType(Emitter &e) const;
   mlir::MemRefType wideValuesType(Emitter &e) const;
@@ -69,6 +88,7 @@ struct KVCache {
 
 private:
   Value rowBytes(Emitter &e, Value number) const;
+  Value isType(Emitter &e, Value number, mlir::Type element) const;
   void withType(Emitter &e, Value number,
                 llvm::function_ref<void(mlir::Type)> body) const;
 };
@@ -81,10 +101,11 @@ public:
   KeyBlock(Emitter &e, const KVCache &cache, const CacheHalf &keys, Value head,
            Value block);
 
-  /// The scales of `lanes` keys of a panel, or null where there are none.
-  Value scales(Value panel, int64_t lane) const;
-  /// One column of `lanes` keys of a panel as f32.
-  Value load(Value panel, Value column, int64_t lane, Value scales) const;
+  int64_t perStep() const { return keys.perStep(); }
+  /// The scales of `lanes` keys from `first` on, or null where there are none.
+  Value scales(Value first) const;
+  /// One step of these keys: an element of each as f32, or a pair.
+  Value load(Value step, Value first, Value scales) const;
   /// Widens all to f32.
   void widen(Value wide) const;
 
@@ -92,7 +113,7 @@ private:
   Emitter &e;
   CacheHalf keys;
   int64_t size;
-  Value firstPanel, firstRow;
+  Value number, firstRow;
 };
 
 /// The same of its values.
@@ -103,10 +124,12 @@ public:
   ValueBlock(Emitter &e, const KVCache &cache, const CacheHalf &values,
              Value head, Value block);
 
+  int64_t perStep() const { return values.perStep(); }
   /// The scale of the value at a position of the block, or null.
   Value scale(Value position) const;
-  /// `count` columns of a value as f32; lanes past count are 0.
-  Value load(Value position, Value column, int64_t count, Value scale) const;
+  /// `count` columns of one step, an f32 or a pair of positions each; lanes past
+  /// count are 0.
+  Value load(Value step, Value column, int64_t count, Value scale) const;
   /// Widens all to f32. Columns past the head size are not read.
   void widen(Value wide) const;
 
@@ -116,6 +139,10 @@ private:
   int64_t size;
   Value firstRow;
 };
+
+/// The two bf16 of each i32 lane, as f32: those in the low halves, and those in
+/// the high ones.
+std::pair<mlir::Value, mlir::Value> splitPairs(Emitter &e, mlir::Value pairs);
 
 } // namespace moec::kernels
 

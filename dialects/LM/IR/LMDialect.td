@@ -164,6 +164,8 @@ def LM_StateType : LM_Type<"State", "state"> {
     static bool isQuantised(::mlir::Type elementType) {
       return elementType.isInteger(8);
     }
+    /// Elements that a head takes in memory: bf16 lies in pairs.
+    int64_t getPaddedHeadDim() const;
     /// Bytes of the keys (or values) of one head at one position, with scale.
     int64_t getRowBytes(::mlir::Type elementType) const;
     /// Bytes of one position of the default type: keys and values of all heads.

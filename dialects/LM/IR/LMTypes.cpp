@@ -126,7 +126,11 @@ void PackedType::print(AsmPrinter &printer) const {
 int64_t StateType::getRowBytes(Type elementType) const {
   int64_t width = elementType.getIntOrFloatBitWidth() / 8;
   int64_t scale = isQuantised(elementType) ? sizeof(float) : 0;
-  return getHeadDim() * width + scale;
+  return getPaddedHeadDim() * width + scale;
+}
+
+int64_t StateType::getPaddedHeadDim() const {
+  return llvm::alignTo(getHeadDim(), 2);
 }
 
 int64_t StateType::getBytesPerPosition() const {

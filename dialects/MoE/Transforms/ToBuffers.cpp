@@ -31,7 +31,8 @@ struct StateSize {
   int64_t elements = 0, rows = 0;
 
   explicit StateSize(lm::StateType type)
-      : elements(type.getHeads() * type.getHeadDim()), rows(type.getHeads()) {}
+      : elements(type.getHeads() * type.getPaddedHeadDim()),
+        rows(type.getHeads()) {}
   StateSize() = default;
 
   static int64_t elementBytes(Type elementType) {

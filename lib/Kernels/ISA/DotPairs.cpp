@@ -22,8 +22,7 @@ static Value emitNative(Emitter &e, Value acc, Value a, Value w) {
       .getResult(0);
 }
 
-/// Values below the smallest normal number become a zero of their sign.
-static Value flush(Emitter &e, Value x) {
+Value moec::kernels::emitFlushed(Emitter &e, Value x) {
   Type i32 = e.vectorOf(e.b.getI32Type());
   Value bits = arith::BitcastOp::create(e.b, e.loc, i32, x);
   Value exponent =
@@ -44,11 +43,11 @@ static Value emitGeneric(Emitter &e, Value acc, Value a, Value w) {
                                                    e.integer(i32, 0xffff0000)))
                      : Value(arith::ShLIOp::create(e.b, e.loc, pairs,
                                                    e.integer(i32, 16)));
-    return flush(e, arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits));
+    return emitFlushed(e, arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits));
   };
-  acc = flush(e, acc);
+  acc = emitFlushed(e, acc);
   for (bool odd : {true, false})
-    acc = flush(e, e.fma(half(a, odd), half(weights, odd), acc));
+    acc = emitFlushed(e, e.fma(half(a, odd), half(weights, odd), acc));
   return acc;
 }
 

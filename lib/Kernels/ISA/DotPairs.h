@@ -18,6 +18,10 @@ namespace moec::kernels {
 mlir::Value emitDotPairs(Emitter &e, mlir::Value acc, mlir::Value a,
                          mlir::Value w);
 
+/// f32 lanes; those below the smallest normal number become a zero of their
+/// sign.
+mlir::Value emitFlushed(Emitter &e, mlir::Value x);
+
 } // namespace moec::kernels
 
 #endif // MOE_LIB_KERNELS_ISA_DOTPAIRS_H

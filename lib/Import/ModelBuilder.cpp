@@ -166,7 +166,8 @@ Value ModelBuilder::buildAttention(Value hidden, func::FuncOp function,
   bool normed = config.qkNorm != ::moe::QKNorm::None;
   Type f32 = builder.getF32Type();
   Value x = norm(hidden, "input_norm");
-  auto project = [&](StringRef name, int64_t width, int64_t heads, bool bias) {
+  auto project = [&](StringRef name, int64_t width, int64_t heads, bool bias,
+                     Type type) {
     // Clipping follows the norm where there is one.
     Value y = linear(x, ("attn." + name).str(), width, bias,
                      normed ? std::nullopt : config.clipQKV);
@@ -174,15 +175,17 @@ Value ModelBuilder::buildAttention(Value hidden, func::FuncOp function,
       y = norm(y, ("attn." + name + "_norm").str(),
                config.qkNorm == ::moe::QKNorm::PerHead ? heads : 1, f32,
                config.clipQKV);
-    return lm::RopeOp::create(builder, loc, wide(width), y, table,
+    return lm::RopeOp::create(builder, loc, rows(width, type), y, table,
                               builder.getI64IntegerAttr(heads),
                               lm::RopeStyleAttr::get(builder.getContext(),
                                                      lm::RopeStyle::Halves),
                               ValueRange())
         .getResult(0);
   };
-  Value q = project("q", qWidth, config.heads, config.qBias);
-  Value k = project("k", kvWidth, config.kvHeads, config.kBias);
+  // Keys are rounded when they are stored, as what the cache holds.
+  Value q = project("q", qWidth, config.heads, config.qBias,
+                    typeOf(activation));
+  Value k = project("k", kvWidth, config.kvHeads, config.kBias, f32);
   Value v = linear(x, "attn.v", kvWidth, config.vBias, config.clipQKV);
   Value attended =
       lm::AttentionOp::create(

@@ -53,6 +53,8 @@ struct HeadAttention {
   int64_t kvHead, first, last;
   double scale;
   std::optional<double> sink;
+  /// Round the softmax's exponentials to bf16.
+  bool roundsWeights;
 
   int64_t offset(int64_t position) const {
     return position * cache.width() + kvHead * cache.headDim;
@@ -74,8 +76,12 @@ std::vector<double> HeadAttention::probabilities(const double *query) const {
   }
   // A sink takes a share of the sum and gives nothing to the result.
   double sum = sink ? std::exp(*sink - most) : 0;
-  for (double &logit : logits)
-    sum += logit = std::exp(logit - most);
+  for (double &logit : logits) {
+    logit = std::exp(logit - most);
+    if (roundsWeights)
+      logit = roundTo(Element::BF16, logit);
+    sum += logit;
+  }
   for (double &logit : logits)
     logit /= sum;
   return logits;
@@ -104,6 +110,8 @@ LogicalResult moec::reference::evaluate(lm::AttentionOp op, Frame &frame) {
   }
   // Positions that nobody wrote are zeros.
   cache.growTo(position + q.rows());
+  bool roundsWeights = q.element == Element::BF16 &&
+                       cache.values.element == Element::BF16;
   Tensor result = Frame::makeResult(op->getResult(0), q.rows());
   for (int64_t t = 0; t < q.rows(); ++t)
     for (int64_t h = 0; h < heads; ++h) {
@@ -111,7 +119,8 @@ LogicalResult moec::reference::evaluate(lm::AttentionOp op, Frame &frame) {
       int64_t first = window ? std::max<int64_t>(0, last - window + 1) : 0;
       HeadAttention head{cache, h * cache.heads / heads, first, last,
                          op.getScale().convertToDouble(),
-                         sinks ? std::optional((*sinks)[h]) : std::nullopt};
+                         sinks ? std::optional((*sinks)[h]) : std::nullopt,
+                         roundsWeights};
       int64_t at = t * q.columns() + h * cache.headDim;
       head.run(&q.data[at], &result.data[at]);
     }

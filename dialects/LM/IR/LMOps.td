@@ -391,8 +391,10 @@ def LM_AttentionOp : LM_BufferizableOp<"attention", [AttrSizedOperandSegments],
 
       `result[t,h] = sum_j softmax_j(scale * q[t,h] . K[j,g]) * V[j,g]`
 
-    over j in (p - window, p] (window 0: all j <= p). Optional sinks [heads]
-    join the softmax's denominator as one more logit (gpt-oss). Keys and
+    over j in (p - window, p] (window 0: all j <= p). The softmax divides
+    exp(scale * q.K - maximum) by their sum. Where q is bf16 and so are the
+    cache's values, these exponentials are rounded to bf16, for the sum as for
+    the products: both then have bf16 factors. Optional sinks [heads] join the softmax's denominator as one more logit (gpt-oss). Keys and
     values are always read back from the cache, the chunk's own too.
 
     Order of sums: running softmax over blocks of 64 positions inside segments

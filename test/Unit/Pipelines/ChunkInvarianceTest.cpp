@@ -157,8 +157,13 @@ void expectSameBitsOverSegments(const AttentionSizes &sizes,
 
 TEST(ChunkInvariance, Segments) {
   for (const Variant &variant : getVariants()) {
+    for (int64_t headDim : {20, 7})
+      expectSameBitsOverSegments({.heads = 6, .kvHeads = 1, .headDim = headDim,
+                                  .window = 1100, .cache = "bf16",
+                                  .queries = "bf16"},
+                                 variant);
     if (variant.machine.kernels.recipe != kernels::Recipe::WidenFMA)
-      continue; // products have no part in it
+      continue; // only pairs of bf16 have a recipe
     expectSameBitsOverSegments({}, variant);
     expectSameBitsOverSegments({.heads = 5, .kvHeads = 1, .headDim = 20,
                                 .window = 1100, .cache = "bf16",

@@ -181,6 +181,10 @@ TEST(CompiledVsReference, Segments) {
        {AttentionSizes{.headDim = 12, .sinks = true},
         AttentionSizes{.heads = 6, .kvHeads = 1, .headDim = 8, .window = 1050,
                        .cache = "bf16"},
+        AttentionSizes{.heads = 6, .kvHeads = 2, .headDim = 18,
+                       .cache = "bf16", .queries = "bf16"},
+        AttentionSizes{.heads = 2, .kvHeads = 1, .headDim = 7,
+                       .cache = "bf16", .queries = "bf16", .sinks = true},
         AttentionSizes{.heads = 3, .kvHeads = 3, .headDim = 20,
                        .cache = "i8"}}) {
     RandomCase graph(makeAttentionGraph(sizes), 11,

@@ -440,6 +440,10 @@ void ErrorBound::bound(lm::AttentionOp op) {
         sum += logit = std::exp(logit - most);
       double relative =
           2 * logitError + 8 * u * std::abs(most) + (2 * p.size() + 32) * u;
+      // Each exponential is rounded twice apart, at a block's maximum and at
+      // the final one, and so is their sum.
+      if (q.element == Element::BF16 && cache.values.element == Element::BF16)
+        relative += 4 * std::ldexp(1.0, -9);
       for (int64_t j = first; j <= last; ++j)
         for (int64_t c = 0; c < d; ++c)
           error.at(t, h * d + c) +=

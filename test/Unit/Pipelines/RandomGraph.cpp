@@ -134,7 +134,7 @@ private:
   Rows norm(Rows x, std::string element);
   Rows linear(Rows x, int64_t columns, std::string element);
   Rows headNorm(Rows x, int64_t heads);
-  Rows rope(Rows x, int64_t heads);
+  Rows rope(Rows x, int64_t heads, std::string element);
   Rows attention(Rows x);
   Rows feedForward(Rows x);
 
@@ -193,14 +193,14 @@ Rows BlockText::headNorm(Rows x, int64_t heads) {
           x.columns, x.element};
 }
 
-Rows BlockText::rope(Rows x, int64_t heads) {
-  return {
-      text.op(formatv("lm.rope {0}, {1} {{heads = {2} : i64{3}} : ({4}, "
-                      "{5}) -> {4}",
-                      x.name, table.name, heads,
-                      isAdjacent ? ", style = #lm.rope_style<adjacent>" : "",
-                      x.type(), table.type())),
-      x.columns, x.element};
+Rows BlockText::rope(Rows x, int64_t heads, std::string element) {
+  Rows result{"", x.columns, element};
+  result.name = text.op(formatv(
+      "lm.rope {0}, {1} {{heads = {2} : i64{3}} : ({4}, {5}) -> {6}", x.name,
+      table.name, heads,
+      isAdjacent ? ", style = #lm.rope_style<adjacent>" : "", x.type(),
+      table.type(), result.type()));
+  return result;
 }
 
 Rows BlockText::attention(Rows x) {
@@ -213,8 +213,8 @@ Rows BlockText::attention(Rows x) {
     q = headNorm(q, heads);
     k = headNorm(k, kvHeads);
   }
-  q = rope(q, heads);
-  k = rope(k, kvHeads);
+  q = rope(q, heads, choose.chance(50) ? std::string("f32") : weight);
+  k = rope(k, kvHeads, "f32");
   std::string state =
       formatv("!lm.state<{0}x{1}x{2}>", kvHeads, headDim,
               choose.among<std::string>({"f32", "bf16", "f16", "i8"}));
@@ -293,7 +293,7 @@ std::string test::makeBlockGraph(uint64_t seed) {
 
 std::string test::makeAttentionGraph(const AttentionSizes &sizes) {
   FunctionText text;
-  std::string q = rowsType(sizes.heads * sizes.headDim, "f32");
+  std::string q = rowsType(sizes.heads * sizes.headDim, sizes.queries);
   std::string kv = rowsType(sizes.kvHeads * sizes.headDim, "f32");
   std::string state = formatv("!lm.state<{0}x{1}x{2}>", sizes.kvHeads,
                               sizes.headDim, sizes.cache);

@@ -30,6 +30,7 @@ std::string makeBlockGraph(uint64_t seed);
 struct AttentionSizes {
   int64_t heads = 4, kvHeads = 2, headDim = 16, window = 0;
   std::string cache = "f32"; // as in !lm.state<2x16xf32>
+  std::string queries = "f32";
   bool sinks = false;
 };
 std::string makeAttentionGraph(const AttentionSizes &sizes);

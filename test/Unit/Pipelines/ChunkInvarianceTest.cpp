@@ -18,7 +18,6 @@ using namespace moec::test;
 
 namespace {
 
-/// The first result for all rows, computed in chunks.
 /// So that -0 and +0 differ, and a NaN equals itself.
 uint64_t bits(double value) { return llvm::bit_cast<uint64_t>(value); }
 std::vector<uint64_t> bits(llvm::ArrayRef<double> values) {
@@ -28,6 +27,7 @@ std::vector<uint64_t> bits(llvm::ArrayRef<double> values) {
   return result;
 }
 
+/// The first result for all rows, computed in chunks.
 std::vector<double> runInChunks(RandomCase &graph, int64_t rows,
                                 const std::vector<int64_t> &chunks,
                                 int64_t slots) {

@@ -177,6 +177,7 @@ TEST(CompiledVsReference, Segments) {
       comparison.step(position, position + tokens, 5);
       position += tokens;
     }
+    EXPECT_GT(graph.getSegmentCalls(), 0) << "slots never took segments";
   }
 }
 

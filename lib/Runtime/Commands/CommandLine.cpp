@@ -21,6 +21,8 @@
 
 #include <iostream>
 #include <limits>
+#include <map>
+#include <set>
 
 namespace moe::runtime {
 

@@ -1,38 +1,24 @@
 //===- Compile.cpp - What moec does ---------------------------------------===//
 //
-// Part of moe-mlir.
+// Part of moe-mlir. From the input to phase `llvm`; Emit.cpp goes on to files.
 //
 //===----------------------------------------------------------------------===//
 
-#include "moe/Driver/Compile.h"
+#include "Compilation.h"
 
-#include "CodeVersion.h"
 #include "Diagnostics.h"
 #include "LayerFunctions.h"
-#include "LayerHeader.h"
 #include "LayerPacking.h"
-#include "OutputFile.h"
-#include "OutputNames.h"
-#include "PayloadWriter.h"
 #include "Progress.h"
 #include "Remarks.h"
 #include "TokenizerFiles.h"
 #include "dialects/MoE/Transforms/BufferContext.h"
-#include "moe/Driver/Codegen.h"
-#include "moe/Import/ModelBuilder.h"
-#include "moe/Runtime/Payload.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "llvm/Transforms/Utils/Cloning.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
-
-#include <chrono>
-#include <fcntl.h>
-#include <unistd.h>
 
 using namespace mlir;
 using namespace moec;
@@ -48,76 +34,6 @@ std::optional<Emit> moec::parseEmit(StringRef name) {
       .Case("mlir", Emit::MLIR)
       .Default(std::nullopt);
 }
-
-namespace {
-/// One run of the driver.
-class Compilation {
-public:
-  explicit Compilation(const CompileOptions &options)
-      : options(options), context(MLIRContext::Threading::DISABLED) {}
-
-  llvm::Error run();
-
-private:
-  llvm::Error prepare();
-  llvm::Error import();
-  llvm::Error readModel();
-  llvm::Error importGraph();
-  void buildFor(const MachineDescription &chosen);
-  llvm::Error lower(Phase phase);
-  llvm::Error lowerLayers();
-  llvm::Error lowerToLLVM();
-  llvm::Error compileVersions();
-  llvm::Error estimate();
-  llvm::Error emitAll();
-  llvm::Error emitListings(llvm::Module &translated,
-                           llvm::TargetMachine &target);
-  llvm::Error emitMachineCode();
-  llvm::Error link(StringRef output, ArrayRef<StringRef> objects,
-                   llvm::function_ref<llvm::Error(
-                       const LinkKit &, ArrayRef<std::string>, StringRef)>
-                       linker);
-  llvm::Error emitExecutable();
-  llvm::Error emitLibrary();
-  llvm::Error writeWeights(OutputFile &executable);
-  llvm::Error writeText(Emit emit, StringRef text);
-  OutputFile &addOutput(StringRef path, bool executable);
-  llvm::Error keepOutputs();
-  PayloadInputs payloadInputs();
-  bool emits(Emit emit) const {
-    return llvm::is_contained(options.emits, emit);
-  }
-  bool hasLayers();
-  /// The object of the last version; the only one of a library.
-  StringRef objectBytes() const { return bytesOf(versions.back().object); }
-  static StringRef bytesOf(const SmallVector<char, 0> &object) {
-    return {object.data(), object.size()};
-  }
-  void stage(StringRef name);
-
-  const CompileOptions &options;
-  MLIRContext context;
-  std::vector<MachineDescription> machines;
-  /// The one whose code is being made.
-  MachineDescription machine;
-  std::optional<::moe::ModelConfig> config;
-  std::unique_ptr<::moe::WeightSource> weights;
-  ::moe::ElementType activation = ::moe::ElementType::F32;
-  std::vector<::moe::CacheType> cacheTypes;
-  std::string directory;
-  std::vector<PayloadFile> files;
-  /// Owned by `model` or `graph`.
-  ModuleOp module;
-  OwningOpRef<ModuleOp> model;
-  GraphFile graph;
-  Phase reached = Phase::Import;
-  LayerSignatures layers;
-  OutputNames names;
-  std::vector<std::pair<std::unique_ptr<OutputFile>, bool>> outputs;
-  std::vector<CodeVersion> versions;
-  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
-};
-} // namespace
 
 void Compilation::stage(StringRef name) {
   auto now = std::chrono::steady_clock::now();
@@ -236,169 +152,6 @@ llvm::Error Compilation::lowerLayers() {
   return llvm::Error::success();
 }
 
-OutputFile &Compilation::addOutput(StringRef path, bool executable) {
-  outputs.push_back({std::make_unique<OutputFile>(path), executable});
-  return *outputs.back().first;
-}
-
-/// The outputs appear together, when nothing can fail any more.
-llvm::Error Compilation::keepOutputs() {
-  for (auto &[file, executable] : outputs)
-    if (llvm::Error error = file->keep(executable))
-      return error;
-  return llvm::Error::success();
-}
-
-llvm::Error Compilation::writeText(Emit emit, StringRef text) {
-  std::string path = names.of(emit);
-  if (path != "-")
-    return addOutput(path, /*executable=*/false).write(text);
-  llvm::outs() << text;
-  llvm::outs().flush();
-  std::error_code code = llvm::outs().error();
-  llvm::outs().clear_error();
-  if (code)
-    return makeError("standard output: cannot be written: " + code.message());
-  return llvm::Error::success();
-}
-
-/// LLVM IR and assembly, as one module: what a person reads.
-llvm::Error Compilation::emitListings(llvm::Module &translated,
-                                      llvm::TargetMachine &target) {
-  auto copy = llvm::CloneModule(translated);
-  optimize(*copy, target);
-  if (emits(Emit::LLVM)) {
-    std::string text;
-    llvm::raw_string_ostream(text) << *copy;
-    if (llvm::Error error = writeText(Emit::LLVM, text))
-      return error;
-  }
-  if (!emits(Emit::Assembly))
-    return llvm::Error::success();
-  auto text = moec::emitMachineCode(*copy, target,
-                                    llvm::CodeGenFileType::AssemblyFile);
-  if (!text)
-    return text.takeError();
-  return writeText(Emit::Assembly, StringRef(text->data(), text->size()));
-}
-
-llvm::Error Compilation::emitMachineCode() {
-  std::vector<WeightPlacement> placements = takePlacements(module);
-  auto target = createTargetMachine(machine);
-  if (!target)
-    return target.takeError();
-  llvm::LLVMContext llvmContext;
-  auto translated = translate(module, llvmContext, **target);
-  if (!translated)
-    return translated.takeError();
-  stage("LLVM IR");
-  if (emits(Emit::LLVM) || emits(Emit::Assembly))
-    if (llvm::Error error = emitListings(**translated, **target))
-      return error;
-  if (machines.size() > 1)
-    makeNamesDistinct(**translated, machine);
-  auto code = emitObjectInParallel(**translated, machine);
-  if (!code)
-    return code.takeError();
-  versions.push_back({machine, activation, StepSizes::of(module),
-                      std::move(placements), std::move(*code)});
-  stage("machine code");
-  return checkUndefinedSymbols(objectBytes());
-}
-
-PayloadInputs Compilation::payloadInputs() {
-  // Directories are often called "model"; what the user chose says more.
-  std::string chosen = names.of(Emit::Executable);
-  StringRef name = llvm::sys::path::filename(chosen);
-  return {versions,   *config,       cacheTypes,      *weights,
-          name.str(), options.chunk, options.threads, files};
-}
-
-/// Writes the payload: into a section of `executable`, or into a file beside.
-llvm::Error Compilation::writeWeights(OutputFile &executable) {
-  PayloadInputs inputs = payloadInputs();
-  uint64_t bytes = payloadBytes(inputs);
-  bool embedded = options.weightsPlace == WeightsPlace::Embedded;
-  std::string output = names.of(Emit::Executable);
-  std::string path = embedded ? output : output + ".weights";
-  if (llvm::Error error = checkRoom(path, bytes))
-    return error;
-  if (embedded) {
-    llvm::Expected<uint64_t> offset = appendSection(
-        executable.name(), ::moe::runtime::kPayloadSectionName, bytes);
-    if (!offset)
-      return makeError(path + ": " + llvm::toString(offset.takeError()));
-    int fd = ::open(executable.name().c_str(), O_RDWR | O_CLOEXEC);
-    llvm::Error error = writePayload(inputs, path, fd, *offset);
-    ::close(fd);
-    return error;
-  }
-  OutputFile &file = addOutput(path, /*executable=*/false);
-  int fd = ::open(file.name().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0)
-    return makeError(path + ": cannot be written: " + std::strerror(errno));
-  llvm::Error error = writePayload(inputs, path, fd, 0);
-  ::close(fd);
-  return error;
-}
-
-/// Links objects into an output, by `linker(kit, object files, output file)`.
-llvm::Error Compilation::link(
-    StringRef output, ArrayRef<StringRef> objects,
-    llvm::function_ref<llvm::Error(const LinkKit &, ArrayRef<std::string>,
-                                   StringRef)>
-        linker) {
-  llvm::Expected<LinkKit> kit = LinkKit::find(options.argv0);
-  if (!kit)
-    return kit.takeError();
-  std::vector<std::unique_ptr<OutputFile>> files;
-  std::vector<std::string> names;
-  for (auto [i, object] : llvm::enumerate(objects)) {
-    // Not `output.o`, which --emit=obj may be writing.
-    std::string name = llvm::formatv("{0}.link{1}.o", output, i);
-    files.push_back(std::make_unique<OutputFile>(name));
-    if (llvm::Error error = files.back()->write(object))
-      return error;
-    names.push_back(files.back()->name());
-  }
-  OutputFile &file = addOutput(output, /*executable=*/true);
-  llvm::Error error = linker(*kit, names, file.name());
-  stage("link");
-  return error;
-}
-
-llvm::Error Compilation::emitExecutable() {
-  if (llvm::Error error = checkOneLayout(versions))
-    return error;
-  for (CodeVersion &version : versions)
-    version.layout = layoutHash(payloadInputs(), version);
-  auto table = emitVersionTable(versions);
-  if (!table)
-    return table.takeError();
-  SmallVector<StringRef> objects = {bytesOf(*table)};
-  for (const CodeVersion &version : versions)
-    objects.push_back(bytesOf(version.object));
-  auto linker = [&](const LinkKit &kit, ArrayRef<std::string> files,
-                    StringRef output) {
-    return linkExecutable(kit, files, output, options.linkage);
-  };
-  if (llvm::Error error = link(names.of(Emit::Executable), objects, linker))
-    return error;
-  llvm::Error error = writeWeights(*outputs.back().first);
-  stage("weights");
-  return error;
-}
-
-llvm::Error Compilation::emitLibrary() {
-  std::string output = names.of(Emit::Library);
-  return link(output, {objectBytes()},
-              [&](const LinkKit &kit, ArrayRef<std::string> objects,
-                  StringRef file) {
-                return linkLibrary(kit, objects.front(), file,
-                                   llvm::sys::path::filename(output));
-              });
-}
-
 /// What a user should know before waiting: the machine, and how much it will
 /// be. An executable that the disk has no room for is not begun.
 llvm::Error Compilation::estimate() {
@@ -474,29 +227,6 @@ llvm::Error Compilation::compileVersions() {
     if (options.remarks)
       remarkOnCode(module, machine, objectBytes());
   }
-  return llvm::Error::success();
-}
-
-llvm::Error Compilation::emitAll() {
-  if (emits(Emit::Header))
-    if (llvm::Error error = writeText(
-            Emit::Header,
-            renderHeader(layers, names.stem(), machine.cpuName())))
-      return error;
-  if (options.emits == std::vector{Emit::Header})
-    return llvm::Error::success();
-  if (llvm::Error error = compileVersions())
-    return error;
-  if (emits(Emit::Object))
-    if (llvm::Error error =
-            addOutput(names.of(Emit::Object), /*executable=*/false)
-                .write(objectBytes()))
-      return error;
-  if (emits(Emit::Library))
-    if (llvm::Error error = emitLibrary())
-      return error;
-  if (emits(Emit::Executable))
-    return emitExecutable();
   return llvm::Error::success();
 }
 

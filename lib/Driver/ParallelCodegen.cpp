@@ -15,8 +15,9 @@
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Signals.h"
+#include "llvm/Support/raw_ostream.h"
 
 #include <array>
 #include <future>
@@ -81,15 +82,29 @@ static llvm::Expected<Object> compileHalf(llvm::Module &module,
   return emitMachineCode(module, **target, llvm::CodeGenFileType::ObjectFile);
 }
 
-/// Writes an object to a temporary file that goes when `remover` does.
-static llvm::Error writeTemporary(const Object &object,
-                                  llvm::SmallString<128> &path,
-                                  llvm::FileRemover &remover) {
+namespace {
+/// The name of a temporary file, which goes with it or with the process.
+struct TemporaryFile {
+  llvm::SmallString<128> path;
+
+  TemporaryFile() = default;
+  TemporaryFile(const TemporaryFile &) = delete;
+  ~TemporaryFile() {
+    if (path.empty())
+      return;
+    llvm::sys::fs::remove(path);
+    llvm::sys::DontRemoveFileOnSignal(path);
+  }
+  llvm::Error write(const Object &object);
+};
+} // namespace
+
+llvm::Error TemporaryFile::write(const Object &object) {
   int fd;
   if (std::error_code code =
           llvm::sys::fs::createTemporaryFile("moec", "o", fd, path))
     return makeError("temporary file: " + code.message());
-  remover.setFile(path);
+  llvm::sys::RemoveFileOnSignal(path);
   llvm::raw_fd_ostream stream(fd, /*shouldClose=*/true);
   stream << llvm::StringRef(object.data(), object.size());
   stream.close();
@@ -101,19 +116,20 @@ static llvm::Error writeTemporary(const Object &object,
 }
 
 static llvm::Expected<Object> merge(const Object &first, const Object &second) {
-  llvm::SmallString<128> paths[3];
-  llvm::FileRemover removers[3];
+  TemporaryFile files[3];
   const Object empty;
   const Object *contents[3] = {&first, &second, &empty};
   for (int i : {0, 1, 2})
-    if (llvm::Error error = writeTemporary(*contents[i], paths[i], removers[i]))
+    if (llvm::Error error = files[i].write(*contents[i]))
       return error;
-  if (llvm::Error error = linkRelocatable({paths[0], paths[1]}, paths[2]))
+  llvm::StringRef merged = files[2].path;
+  if (llvm::Error error =
+          linkRelocatable({files[0].path, files[1].path}, merged))
     return error;
-  auto merged = llvm::MemoryBuffer::getFile(paths[2]);
-  if (!merged)
-    return makeError(paths[2] + ": " + merged.getError().message());
-  llvm::StringRef bytes = (*merged)->getBuffer();
+  auto buffer = llvm::MemoryBuffer::getFile(merged);
+  if (!buffer)
+    return makeError(merged + ": " + buffer.getError().message());
+  llvm::StringRef bytes = (*buffer)->getBuffer();
   return Object(bytes.begin(), bytes.end());
 }
 

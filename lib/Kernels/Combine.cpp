@@ -10,10 +10,6 @@ using namespace mlir;
 using namespace mlir::moe;
 using namespace moec::kernels;
 
-static int64_t columnsOf(Value rows) {
-  return cast<MemRefType>(rows.getType()).getDimSize(1);
-}
-
 namespace {
 /// One slot of a token in a combine.
 struct Term {
@@ -24,7 +20,7 @@ struct Term {
 /// Slots without a row add nothing, not 0 times what lies in some row.
 void moec::kernels::emitKernel(Emitter &e, CombineOp op, const Slot &slot) {
   Value out = op.getOuts().front(), rowOf = op.getPlan()[3];
-  int64_t k = columnsOf(op.getWeights());
+  int64_t k = columnCount(op.getWeights());
   Type i32 = e.b.getI32Type();
   auto termOf = [&](Value t, int64_t s) {
     Term term;
@@ -47,7 +43,7 @@ void moec::kernels::emitKernel(Emitter &e, CombineOp op, const Slot &slot) {
     SmallVector<Term> terms;
     for (int64_t s = 0; s < k; ++s)
       terms.push_back(termOf(t, s));
-    e.columns(columnsOf(out), [&](Value column, int64_t count) {
+    e.columns(columnCount(out), [&](Value column, int64_t count) {
       Value sum = op.getResidual()
                       ? e.load(op.getResidual(), {t, column}, count)
                       : e.splat(0.0);
@@ -72,7 +68,7 @@ void moec::kernels::emitKernel(Emitter &e, CombineOp op, const Slot &slot) {
 /// gave buffers of a size other than 0.
 void moec::kernels::emitKernel(Emitter &e, RecordOp op, const Slot &slot) {
   Value idsOut = op.getOuts()[0], weightsOut = op.getOuts()[1];
-  int64_t k = columnsOf(op.getIds());
+  int64_t k = columnCount(op.getIds());
   Value tokens = e.dim(op.getIds(), 0);
   Value start = e.mul(tokens, op.getExtent().front());
   e.when(e.less(e.index(0), e.dim(idsOut, 0)), [&] {

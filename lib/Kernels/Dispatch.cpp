@@ -17,10 +17,6 @@ using namespace moec::kernels;
 /// takes as long as computing this many rows.
 static constexpr int64_t kCostFloor = 8;
 
-static int64_t columnsOf(Value rows) {
-  return cast<MemRefType>(rows.getType()).getDimSize(1);
-}
-
 namespace {
 /// Makes a plan: a counting sort of the (token, slot) pairs by expert. With a
 /// capacity the sorted rows hold numbers of choices first, token * k + slot,
@@ -31,7 +27,7 @@ public:
       : e(e), op(op), ids(op.getIds()), offsets(op.getOuts()[0]),
         work(op.getOuts()[1]), token(op.getOuts()[2]), rowOf(op.getOuts()[3]),
         cursor(cursor), tokens(e.dim(ids, 0)), experts(op.getExperts()),
-        k(columnsOf(ids)), i32(e.b.getI32Type()), i64(e.b.getI64Type()) {}
+        k(columnCount(ids)), i32(e.b.getI32Type()), i64(e.b.getI64Type()) {}
 
   void group();
   void turnAway();

@@ -360,3 +360,7 @@ Value Emitter::scratchView(Value scratch, int64_t bytes, MemRefType type) {
   return memref::ViewOp::create(b, loc, type, scratch, index(bytes),
                                 ValueRange());
 }
+
+int64_t moec::kernels::columnCount(Value rows) {
+  return cast<MemRefType>(rows.getType()).getDimSize(1);
+}

@@ -151,6 +151,9 @@ private:
   bool lacksMask(Type element) const;
 };
 
+/// The columns of a memref of rows, which are static.
+int64_t columnCount(mlir::Value rows);
+
 } // namespace moec::kernels
 
 #endif // MOE_LIB_KERNELS_EMITTER_H

@@ -13,10 +13,6 @@ using namespace mlir;
 using namespace mlir::moe;
 using namespace moec::kernels;
 
-static int64_t columnsOf(Value rows) {
-  return cast<MemRefType>(rows.getType()).getDimSize(1);
-}
-
 namespace {
 /// Short names for sums in f64.
 struct LossEmitter {
@@ -71,7 +67,7 @@ void LossEmitter::forIds(Value ids, int64_t experts,
                          function_ref<void(Value, Value, Value)> body) {
   Type i32 = e.b.getI32Type();
   e.loop(e.index(0), e.dim(ids, 0), 1, [&](Value t) {
-    e.loop(e.index(0), e.index(columnsOf(ids)), 1, [&](Value s) {
+    e.loop(e.index(0), e.index(columnCount(ids)), 1, [&](Value s) {
       Value id = memref::LoadOp::create(e.b, e.loc, ids, ValueRange{t, s});
       Value isInside = arith::CmpIOp::create(
           e.b, e.loc, arith::CmpIPredicate::ult, id, e.integer(i32, experts));
@@ -87,18 +83,19 @@ void LossEmitter::store(Value v, Value out) {
   memref::StoreOp::create(e.b, e.loc, v, out, ValueRange());
 }
 
-namespace moec::kernels {
-int64_t lossScratchBytes(LoadBalanceLossOp op) {
-  return 16 * columnsOf(op.getProbabilities());
+int64_t moec::kernels::lossScratchBytes(LoadBalanceLossOp op) {
+  return 16 * columnCount(op.getProbabilities());
 }
-int64_t lossScratchBytes(ImportanceLossOp op) { return 8 * op.getExperts(); }
-} // namespace moec::kernels
+
+int64_t moec::kernels::lossScratchBytes(ImportanceLossOp op) {
+  return 8 * op.getExperts();
+}
 
 void moec::kernels::emitKernel(Emitter &e, LoadBalanceLossOp op,
                                const Slot &slot) {
   LossEmitter loss{e};
   Value probabilities = op.getProbabilities();
-  int64_t experts = columnsOf(probabilities);
+  int64_t experts = columnCount(probabilities);
   auto table = MemRefType::get({experts}, loss.f64);
   e.when(e.equal(slot.number, e.index(0)), [&] {
     Value chosen = e.scratchView(slot.scratch, 0, table);
@@ -127,7 +124,7 @@ void moec::kernels::emitKernel(Emitter &e, LoadBalanceLossOp op,
 
 void moec::kernels::emitKernel(Emitter &e, ZLossOp op, const Slot &slot) {
   LossEmitter loss{e};
-  Value logits = op.getLogits(), experts = e.index(columnsOf(logits));
+  Value logits = op.getLogits(), experts = e.index(columnCount(logits));
   Value least = loss.number(-std::numeric_limits<double>::infinity());
   e.when(e.equal(slot.number, e.index(0)), [&] {
     Value rows = e.dim(logits, 0);

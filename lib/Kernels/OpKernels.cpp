@@ -13,13 +13,6 @@ using namespace mlir;
 using namespace moec::kernels;
 namespace lm = mlir::lm;
 
-namespace moec::kernels {
-int64_t routerScratchBytes(mlir::moe::RouterOp op, const Target &target);
-int64_t routeScratchBytes(mlir::moe::RouteOp op, const Target &target);
-int64_t lossScratchBytes(mlir::moe::LoadBalanceLossOp op);
-int64_t lossScratchBytes(mlir::moe::ImportanceLossOp op);
-} // namespace moec::kernels
-
 static int64_t weightScratch(Value weight, const Target &target) {
   return matmulScratchBytes(target, PackedWeight::of(weight).paddedK());
 }

@@ -49,6 +49,8 @@ void emitKernel(Emitter &e, mlir::moe::GroupedMatmulOp op, const Slot &slot);
 // Router.cpp
 void emitKernel(Emitter &e, mlir::moe::RouterOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::moe::RouteOp op, const Slot &slot);
+int64_t routerScratchBytes(mlir::moe::RouterOp op, const Target &target);
+int64_t routeScratchBytes(mlir::moe::RouteOp op, const Target &target);
 // Dispatch.cpp
 void emitKernel(Emitter &e, mlir::moe::DispatchOp op, const Slot &slot);
 // Combine.cpp
@@ -58,6 +60,8 @@ void emitKernel(Emitter &e, mlir::moe::RecordOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::moe::LoadBalanceLossOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::moe::ZLossOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::moe::ImportanceLossOp op, const Slot &slot);
+int64_t lossScratchBytes(mlir::moe::LoadBalanceLossOp op);
+int64_t lossScratchBytes(mlir::moe::ImportanceLossOp op);
 
 /// Bytes of scratch an op's kernel needs a slot.
 int64_t getScratchBytes(mlir::Operation *op, const Target &target);

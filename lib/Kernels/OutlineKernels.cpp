@@ -78,7 +78,8 @@ func::FuncOp OutlineKernelsPass::getKernel(Operation *op) {
   SmallVector<Type> types(op->getOperandTypes());
   types.append({index, index,
                 MemRefType::get({ShapedType::kDynamic}, builder.getI8Type())});
-  std::string name = ("kernel_" + op->getName().stripDialect() + "_" +
+  std::string name = ("kernel_" + op->getName().stripDialect() +
+                      (op->hasAttr(kSegmentsFirstAttr) ? "_segments_" : "_") +
                       llvm::Twine(kernels.size() - 1))
                          .str();
   auto function = func::FuncOp::create(builder, op->getLoc(), name,

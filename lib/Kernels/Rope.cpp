@@ -10,14 +10,10 @@
 using namespace mlir;
 using namespace moec::kernels;
 
-static int64_t columnsOf(Value rows) {
-  return cast<MemRefType>(rows.getType()).getDimSize(1);
-}
-
 void moec::kernels::emitKernel(Emitter &e, lm::RopeTableOp op,
                                const Slot &slot) {
   Value out = op.getOuts().front();
-  int64_t half = columnsOf(out) / 2;
+  int64_t half = columnCount(out) / 2;
   auto [first, last] = e.share(e.dim(out, 0), slot.number, slot.count);
   Type wide = e.vectorOf(e.b.getF64Type());
   Value scale = e.splat(op.getScale().convertToDouble());
@@ -72,8 +68,8 @@ static void rotateAdjacent(Emitter &e, lm::RopeOp op, Value row, Value start,
 
 void moec::kernels::emitKernel(Emitter &e, lm::RopeOp op, const Slot &slot) {
   Value x = op.getX(), out = op.getOuts().front();
-  int64_t heads = op.getHeads(), size = columnsOf(x) / heads;
-  int64_t half = columnsOf(op.getTable()) / 2;
+  int64_t heads = op.getHeads(), size = columnCount(x) / heads;
+  int64_t half = columnCount(op.getTable()) / 2;
   auto [first, last] = e.share(e.dim(x, 0), slot.number, slot.count);
   e.loop(first, last, 1, [&](Value row) {
     e.loop(e.index(0), e.index(heads), 1, [&](Value head) {

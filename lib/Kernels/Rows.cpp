@@ -12,10 +12,6 @@
 using namespace mlir;
 using namespace moec::kernels;
 
-static int64_t columnsOf(Value rows) {
-  return cast<MemRefType>(rows.getType()).getDimSize(1);
-}
-
 /// Runs `body(row)` over this slot's share of the rows of `rows`.
 static void forRows(Emitter &e, Value rows, const Slot &slot,
                     function_ref<void(Value)> body) {
@@ -30,7 +26,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::EmbeddingOp op,
   forRows(e, out, slot, [&](Value row) {
     Value token = e.toIndex(
         memref::LoadOp::create(e.b, e.loc, op.getTokens(), ValueRange{row}));
-    e.columns(columnsOf(out), [&](Value column, int64_t count) {
+    e.columns(columnCount(out), [&](Value column, int64_t count) {
       Value v = e.load(op.getTable(), {token, column}, count);
       if (scale != 1.0)
         v = e.mulf(v, e.splat(scale));
@@ -62,7 +58,7 @@ static Value reciprocalRoot(Emitter &e, Value mean, double eps) {
 
 void moec::kernels::emitKernel(Emitter &e, lm::RMSNormOp op, const Slot &slot) {
   Value x = op.getX(), out = op.getOuts().front(), weight = op.getWeight();
-  int64_t groups = op.getGroups(), columns = columnsOf(x) / groups;
+  int64_t groups = op.getGroups(), columns = columnCount(x) / groups;
   forRows(e, x, slot, [&](Value row) {
     e.loop(e.index(0), e.index(groups), 1, [&](Value group) {
       Value start = e.mul(group, columns);
@@ -86,7 +82,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::RMSNormOp op, const Slot &slot) {
 void moec::kernels::emitKernel(Emitter &e, lm::LayerNormOp op,
                                const Slot &slot) {
   Value x = op.getX(), out = op.getOuts().front();
-  int64_t columns = columnsOf(x);
+  int64_t columns = columnCount(x);
   forRows(e, x, slot, [&](Value row) {
     Value zero = e.index(0), n = e.f32(columns);
     Value sum = sumOver(e, x, row, zero, columns,
@@ -111,7 +107,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::LayerNormOp op,
 void moec::kernels::emitKernel(Emitter &e, lm::AddOp op, const Slot &slot) {
   Value out = op.getOuts().front();
   forRows(e, out, slot, [&](Value row) {
-    e.columns(columnsOf(out), [&](Value column, int64_t count) {
+    e.columns(columnCount(out), [&](Value column, int64_t count) {
       Value sum = e.addf(e.load(op.getLhs(), {row, column}, count),
                          e.load(op.getRhs(), {row, column}, count));
       e.store(sum, out, {row, column}, count);
@@ -123,7 +119,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::ActivateOp op,
                                const Slot &slot) {
   Value out = op.getOuts().front();
   forRows(e, out, slot, [&](Value row) {
-    e.columns(columnsOf(out), [&](Value column, int64_t count) {
+    e.columns(columnCount(out), [&](Value column, int64_t count) {
       Value v = e.load(op.getX(), {row, column}, count);
       e.store(emitActivation(e, op.getFunction(), v), out, {row, column},
               count);
@@ -133,7 +129,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::ActivateOp op,
 
 void moec::kernels::emitKernel(Emitter &e, lm::GatedOp op, const Slot &slot) {
   Value out = op.getOuts().front();
-  int64_t columns = columnsOf(out);
+  int64_t columns = columnCount(out);
   forRows(e, out, slot, [&](Value row) {
     e.columns(columns, [&](Value column, int64_t count) {
       Value gate = e.load(op.getX(), {row, column}, count);
@@ -150,7 +146,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::ScaledAddOp op,
   forRows(e, out, slot, [&](Value row) {
     Value scale = e.loadScalar(op.getScale(), {row, e.index(0)});
     scale = e.broadcast(emitActivation(e, op.getFunction(), scale));
-    e.columns(columnsOf(out), [&](Value column, int64_t count) {
+    e.columns(columnCount(out), [&](Value column, int64_t count) {
       Value v = e.fma(scale, e.load(op.getY(), {row, column}, count),
                       e.load(op.getAcc(), {row, column}, count));
       e.store(v, out, {row, column}, count);
@@ -163,7 +159,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::LastRowsOp op,
   Value out = op.getOuts().front();
   Value skipped = e.sub(e.dim(op.getX(), 0), op.getRows());
   forRows(e, out, slot, [&](Value row) {
-    e.columns(columnsOf(out), [&](Value column, int64_t count) {
+    e.columns(columnCount(out), [&](Value column, int64_t count) {
       Value v = e.load(op.getX(), {e.add(row, skipped), column}, count);
       e.store(v, out, {row, column}, count);
     });

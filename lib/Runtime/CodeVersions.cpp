@@ -6,17 +6,12 @@
 
 #include "CodeVersions.h"
 
+#include "Join.h"
+
 #include <algorithm>
 #include <optional>
 
 namespace moe::runtime {
-
-static std::string join(const std::vector<std::string> &items) {
-  std::string text;
-  for (const std::string &item : items)
-    text += (text.empty() ? "" : ", ") + item;
-  return text;
-}
 
 static std::string namesOf(std::span<const CodeVersion> versions) {
   std::vector<std::string> names;

@@ -77,6 +77,10 @@ static Result<PayloadPrefix> readPrefix(Bytes bytes) {
     return fail("the payload's data offset ", prefix.dataOffset,
                 " is not a multiple of ", kPayloadAlignment,
                 " between header and end");
+  // Room for what a later format may put there: this reader would not know
+  // what it means.
+  if (std::ranges::any_of(prefix.reserved, [](uint8_t byte) { return byte; }))
+    return fail("the payload's bytes 40 to 63 are not zero");
   return prefix;
 }
 

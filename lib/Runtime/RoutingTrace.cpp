@@ -54,22 +54,19 @@ public:
     parts.push_back({values.data(), bytes});
   }
 
-  Result<void> write(const std::string &path) {
+  Result<void> write(AtomicFile &file) {
     header += header.empty() ? "{}" : "}";
     header.resize((header.size() + 7) / 8 * 8, ' ');
-    Result<AtomicFile> file = AtomicFile::create(path);
-    if (!file)
-      return passOn(file);
     uint64_t headerBytes = header.size();
-    if (Result<void> done = file->write(&headerBytes, sizeof headerBytes);
+    if (Result<void> done = file.write(&headerBytes, sizeof headerBytes);
         !done)
       return done;
-    if (Result<void> done = file->write(header.data(), header.size()); !done)
+    if (Result<void> done = file.write(header.data(), header.size()); !done)
       return done;
     for (const Part &part : parts)
-      if (Result<void> done = file->write(part.data, part.bytes); !done)
+      if (Result<void> done = file.write(part.data, part.bytes); !done)
         return done;
-    return file->commit();
+    return file.commit();
   }
 
 private:
@@ -83,7 +80,7 @@ private:
 };
 } // namespace
 
-Result<void> RoutingTrace::write(const std::string &path) const {
+Result<void> RoutingTrace::write(AtomicFile &file) const {
   // The wider types come first, so that every tensor is aligned.
   SafetensorsWriter writer;
   for (size_t i = 0; i < records.size(); ++i) {
@@ -95,7 +92,7 @@ Result<void> RoutingTrace::write(const std::string &path) const {
   }
   writer.add("tokens", "I32", {tokens.size()}, tokens);
   writer.add("phase", "U8", {tokens.size()}, phases);
-  return writer.write(path);
+  return writer.write(file);
 }
 
 } // namespace moe::runtime

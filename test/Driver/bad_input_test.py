@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -337,6 +338,31 @@ def small_disk_case():
                ["small/out: needs 2", "MB, but only 1.05 MB are free"], mount)
 
 
+def with_memory(kilobytes):
+    return ["bash", "-c", f'ulimit -v {kilobytes}; exec "$@"', "bash"]
+
+
+def little_memory():
+    """What is wrong with how moec ends that is refused memory at several points, or nothing."""
+    loads = lambda kilobytes: subprocess.run([*with_memory(kilobytes), MOEC, "--version"],
+                                             capture_output=True).returncode == 0
+    too_little, enough = 0, 4 << 20
+    if not loads(enough):
+        return None  # The sanitizers reserve far more.
+    while enough - too_little > 2048:
+        middle = (too_little + enough) // 2
+        too_little, enough = (too_little, middle) if loads(middle) else (middle, enough)
+    refused = 0
+    for more in range(6, 60, 9):
+        done, before, after = run_case(GOOD, OUT, with_memory(enough + more * 1024))
+        # MLIR takes what malloc returns for memory; its operations are few among all that is allocated.
+        wrong = after != before if done.returncode == -signal.SIGSEGV else judge(done, [], before, after)
+        if done.returncode != 0 and wrong:
+            return f"with {enough} + {more * 1024} kB: {wrong}\n{done.stderr[-2000:]}"
+        refused += "moec: error: out of memory" in done.stderr
+    return None if refused else "never out of memory"
+
+
 def main():
     failures = 0
     cases = [(*case, ()) for case in CASES] + [*full_disk_cases(), *small_disk_case()]
@@ -348,7 +374,10 @@ def main():
             print(f"FAILED {name}: {wrong}\n{done.stderr[-2000:]}", flush=True)
         elif "-v" in sys.argv:
             print(f"{name}: {done.stderr.splitlines()[-1][13:]}")
-    print(f"{len(cases) - failures} of {len(cases)} cases")
+    if wrong := little_memory():
+        failures += 1
+        print(f"FAILED little memory: {wrong}")
+    print(f"{len(cases) + 1 - failures} of {len(cases) + 1} cases")
     return int(failures != 0)
 
 

@@ -65,10 +65,10 @@ module attributes {lm.arena = {fixed = 0 : i64, per_thread = 64 : i64, per_token
 // CHECK:         %[[SCRATCH:.*]] = memref.view {{.*}} {lm.scratch}
 // CHECK:         scf.if
 // CHECK-NEXT:      scf.forall (%[[SLOT:.*]]) in (%[[SLOTS:.*]]) {
-// CHECK-NEXT:        func.call @kernel_attention_0({{.*}}, %[[SLOT]], %[[SLOTS]], %[[SCRATCH]])
+// CHECK-NEXT:        func.call @kernel_attention_segments_0({{.*}}, %[[SLOT]], %[[SLOTS]], %[[SCRATCH]])
 // CHECK:         scf.forall
 // CHECK-NEXT:      func.call @kernel_attention_1({{.*}}, %[[SCRATCH]])
-// CHECK:       func.func private @kernel_attention_0(
+// CHECK:       func.func private @kernel_attention_segments_0(
 // CHECK-NEXT:    lm.attention {{.*}}lm.segments_first
 // CHECK:       func.func private @kernel_attention_1(
 // CHECK-NOT:     lm.segments_first

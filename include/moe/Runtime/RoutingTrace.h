@@ -16,6 +16,8 @@
 
 namespace moe::runtime {
 
+class AtomicFile;
+
 enum class Phase : uint8_t { Prefill = 0, Decode = 1 };
 
 /// Collects the routing of every call of the step function and writes it as
@@ -33,8 +35,8 @@ public:
   void append(std::span<const int32_t> tokens, Phase phase,
               std::span<const int32_t> ids, std::span<const float> weights);
 
-  /// Writes the file through a temporary one.
-  Result<void> write(const std::string &path) const;
+  /// Writes all that was collected, and commits the file.
+  Result<void> write(AtomicFile &file) const;
 
 private:
   struct Layer {

@@ -12,7 +12,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <random>
@@ -23,6 +22,7 @@ namespace {
 /// Either `prompt` or `generate` is 0.
 struct BenchTest {
   int64_t prompt, generate, threads;
+  int64_t tokens() const { return prompt + generate; }
   std::string name() const {
     return prompt ? "pp" + std::to_string(prompt)
                   : "tg" + std::to_string(generate);
@@ -80,19 +80,22 @@ static Result<void> runOnce(Session &session, const BenchTest &test,
   return {};
 }
 
-static Result<BenchResult> measure(const CommandContext &context,
+static Result<Session> openSession(const CommandContext &context,
                                    const BenchTest &test) {
   SessionOptions options = context.options.session;
   options.threads = test.threads;
-  int64_t count = std::max(test.prompt, test.generate);
-  options.context = count;
-  Result<Session> session =
-      Session::create(context.payload(), context.step, options);
+  options.context = test.tokens();
+  return Session::create(context.payload(), context.step, options);
+}
+
+static Result<BenchResult> measure(const CommandContext &context,
+                                   const BenchTest &test) {
+  Result<Session> session = openSession(context, test);
   if (!session)
     return passOn(session);
   session->interruptWhen(interrupted);
   std::mt19937 random(0);
-  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  std::vector<int32_t> tokens(static_cast<size_t>(test.tokens()));
   for (int32_t &token : tokens)
     token = int32_t(random() % uint64_t(session->vocab()));
 
@@ -109,7 +112,7 @@ static Result<BenchResult> measure(const CommandContext &context,
     if (interrupted())
       return result;
     if (run > 0)
-      result.samples.push_back(double(count) / seconds.count());
+      result.samples.push_back(double(test.tokens()) / seconds.count());
   }
   return result;
 }
@@ -157,6 +160,11 @@ Result<int> benchCommand(const CommandContext &context) {
   std::vector<BenchTest> tests = listTests(context.options);
   if (tests.empty())
     return fail("nothing to measure: -p and -n are both 0");
+  // What any of them would fail for comes before output. Memory that a
+  // session does not touch costs nothing.
+  for (const BenchTest &test : tests)
+    if (Result<Session> session = openSession(context, test); !session)
+      return passOn(session);
   auto entries = nlohmann::ordered_json::array();
   if (markdown)
     if (Result<bool> open = writeOut(markdownHead()); !open || !*open)

@@ -8,18 +8,21 @@
 
 #include "../CodeVersions.h"
 #include "../HostThreads.h"
+#include "../Join.h"
 #include "../WeightsPopulation.h"
 #include "Commands.h"
 #include "FlagCheck.h"
+#include "FlagValues.h"
 #include "Interrupt.h"
 #include "Output.h"
 #include "moe/Runtime/Payload.h"
 
 #include <CLI/CLI.hpp>
 
-#include <cmath>
-#include <cstdlib>
 #include <iostream>
+#include <limits>
+#include <map>
+#include <set>
 
 namespace moe::runtime {
 
@@ -28,12 +31,6 @@ using CommandFunction = Result<int> (*)(const CommandContext &);
 
 constexpr int kErrorStatus = 1;
 constexpr int kUsageStatus = 2;
-
-/// NaN reads as a number, but compares with none.
-std::string refuseNan(const std::string &text) {
-  double value = std::strtod(text.c_str(), nullptr);
-  return std::isnan(value) ? "Value " + text + " is not a number" : "";
-}
 
 /// Adds flags to one command; names follow llama.cpp.
 class CommandFlags {
@@ -71,7 +68,7 @@ public:
     command.add_option("-c,--ctx-size", options.session.context,
                        "context; 0: min(model, 4096)")
         ->type_name("N")
-        ->check(CLI::Range(int64_t(0), int64_t(1) << 30));
+        ->transform(wholeNumber(0, int64_t(1) << 30));
   }
 
   void cacheTypes() {
@@ -79,11 +76,11 @@ public:
     command.add_option("--cache-type-k", options.cacheTypeK,
                        "(-ctk) type of cached keys; info lists those there are")
         ->type_name("TYPE")
-        ->check(CLI::IsMember(types));
+        ->check(oneOf(types));
     command.add_option("--cache-type-v", options.cacheTypeV,
                        "(-ctv) type of cached values, likewise")
         ->type_name("TYPE")
-        ->check(CLI::IsMember(types));
+        ->check(oneOf(types));
   }
 
   void evaluation() {
@@ -91,14 +88,15 @@ public:
     command.add_option("-t,--threads", options.session.threads,
                        "threads; default: physical cores")
         ->type_name("N")
-        ->check(CLI::Range(1, 1024));
+        ->transform(wholeNumber(1, 1024));
     command.add_option("--chunk", options.session.chunk,
                        "most tokens evaluated at once")
         ->type_name("N")
-        ->check(CLI::Range(int64_t(1), int64_t(1) << 30));
+        ->transform(wholeNumber(1, int64_t(1) << 30));
     command.add_option("--trace-routing", options.traceRouting,
                        "write the chosen experts as safetensors")
-        ->type_name("FILE");
+        ->type_name("FILE")
+        ->check(outputFile());
   }
 
   void sampling() {
@@ -106,29 +104,27 @@ public:
     command.add_option("-n,--n-predict", options.count,
                        "tokens to generate; -1: until EOS or the context ends")
         ->capture_default_str()
-        ->check(CLI::Range(int64_t(-1), int64_t(1) << 40))
+        ->transform(wholeNumber(-1, int64_t(1) << 40))
         ->type_name("N");
     command.add_option("--temp", sampler.temperature, "0 is greedy")
         ->capture_default_str()
-        ->check(refuseNan)
-        ->check(CLI::Range(0.0, 1e6))
+        ->transform(number(0, 1000000))
         ->type_name("T");
     command.add_option("--top-k", sampler.topK, "0 keeps all")
         ->capture_default_str()
-        ->check(CLI::Range(int64_t(0), int64_t(1) << 40))
+        ->transform(wholeNumber(0, int64_t(1) << 40))
         ->type_name("K");
     command.add_option("--top-p", sampler.topP, "1 keeps all")
         ->capture_default_str()
-        ->check(refuseNan)
-        ->check(CLI::Range(0.0, 1.0))
+        ->transform(number(0, 1))
         ->type_name("P");
     command.add_option("--min-p", sampler.minP, "0 keeps all")
         ->capture_default_str()
-        ->check(refuseNan)
-        ->check(CLI::Range(0.0, 1.0))
+        ->transform(number(0, 1))
         ->type_name("P");
     command.add_option("-s,--seed", options.seed, "default: random, printed")
-        ->type_name("N");
+        ->type_name("N")
+        ->transform(wholeNumber(0, std::numeric_limits<uint32_t>::max()));
     command.add_flag("--greedy", options.greedy, "same as --temp 0");
     command.add_flag("--ignore-eos", options.ignoreEos,
                      "do not stop at EOS");
@@ -143,7 +139,7 @@ public:
       command.add_option(names, values, about)
           ->delimiter(',')
           ->type_name("N,...")
-          ->check(CLI::Range(min, max));
+          ->transform(wholeNumber(min, max));
     };
     list("-p,--n-prompt", options.benchPrompt, "prompt lengths (512)", 0,
          1 << 30);
@@ -153,20 +149,21 @@ public:
     command.add_option("-r,--repetitions", options.repetitions, "")
         ->capture_default_str()
         ->type_name("N")
-        ->check(CLI::Range(1, 1000000));
+        ->transform(wholeNumber(1, 1000000));
     command.add_option("-o,--output", options.format, "md or json")
         ->capture_default_str()
-        ->check(CLI::IsMember({"md", "json"}));
+        ->check(oneOf({"md", "json"}));
     command.add_option("--chunk", options.session.chunk,
                        "most tokens evaluated at once")
         ->type_name("N")
-        ->check(CLI::Range(int64_t(1), int64_t(1) << 30));
+        ->transform(wholeNumber(1, int64_t(1) << 30));
   }
 
   void logitsFile() {
     command.add_option("--out", options.out, "f32 [T,V] as .npy")
         ->required()
-        ->type_name("FILE");
+        ->type_name("FILE")
+        ->check(outputFile());
   }
 
   void json() { command.add_flag("--json", options.json, "as JSON"); }
@@ -260,12 +257,23 @@ static std::vector<FlagNames> flagsOf(const CLI::App &command) {
   return flags;
 }
 
+/// The answer to --version, whatever state the payload is in: a reader asks
+/// when something does not fit.
+static std::string versionText(const char *argv0) {
+  Result<PayloadFile> model = openOwnPayload(argv0);
+  return "moe-mlir " MOE_VERSION ", " +
+         (model ? "model " + model->payload.model.name
+                : "no model: " + model.error().message) +
+         "\n";
+}
+
 /// `model -p TEXT` and `text | model` mean `model run`.
 static std::vector<std::string> withCommand(int argc, char **argv) {
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  bool help = !arguments.empty() &&
-              (arguments[0] == "-h" || arguments[0] == "--help");
-  if (!help && (arguments.empty() || arguments[0].starts_with('-')))
+  // What is said of the executable as a whole.
+  static const std::set<std::string> general = {"-h", "--help", "--version"};
+  bool isGeneral = !arguments.empty() && general.contains(arguments[0]);
+  if (!isGeneral && (arguments.empty() || arguments[0].starts_with('-')))
     arguments.insert(arguments.begin(), "run");
   return arguments;
 }
@@ -293,12 +301,13 @@ static Result<size_t> findKVType(std::span<const KVType> types,
                                  const char *flag, const std::string &asked) {
   if (asked.empty())
     return 0;
-  std::string names;
+  std::vector<std::string> all;
   for (size_t i = 0; i < types.size(); ++i) {
     if (types[i].name == asked)
       return i;
-    names += (i ? "," : "") + types[i].name;
+    all.push_back(types[i].name);
   }
+  std::string names = join(all, ",");
   return fail(flag, " ", asked, ": this executable has code for ", names,
               "; moec --kv=", names, ",", asked, " adds it");
 }
@@ -344,6 +353,9 @@ static std::optional<int> parse(CommandTable &table,
     table.app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp &) {
     Result<bool> written = writeOut((command ? command : &table.app)->help());
+    return written ? 0 : report(written.error(), kErrorStatus);
+  } catch (const CLI::CallForVersion &version) {
+    Result<bool> written = writeOut(version.what());
     return written ? 0 : report(written.error(), kErrorStatus);
   } catch (const CLI::ParseError &error) {
     return report({error.what()}, kUsageStatus);
@@ -399,6 +411,9 @@ int runCommandLine(int argc, char **argv,
   CommandOptions options;
   CommandTable table(options);
   table.app.name(argc > 0 ? argv[0] : "model");
+  table.app.set_version_flag(
+      "--version", [&] { return versionText(argc > 0 ? argv[0] : nullptr); },
+      "versions of compiler and model");
   std::vector<std::string> arguments = withCommand(argc, argv);
   std::string name = arguments[0];
   if (std::optional<int> status = parse(table, std::move(arguments)))

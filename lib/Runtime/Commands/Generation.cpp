@@ -69,7 +69,7 @@ Result<GenerationReport> generate(Session &session, Sampler &sampler,
 }
 
 Result<Session> openSession(const CommandContext &context,
-                            std::unique_ptr<RoutingTrace> &trace) {
+                            std::unique_ptr<TraceOutput> &trace) {
   const CommandOptions &options = context.options;
   Result<Session> session =
       Session::create(context.payload(), context.step, options.session);
@@ -79,8 +79,12 @@ Result<Session> openSession(const CommandContext &context,
   if (!options.traceRouting.empty()) {
     if (context.payload().step().records.empty())
       return fail("--trace-routing: this executable records no routing");
-    trace = std::make_unique<RoutingTrace>(context.payload().step().records);
-    session->recordTo(trace.get());
+    Result<AtomicFile> file = AtomicFile::create(options.traceRouting);
+    if (!file)
+      return failIn("--trace-routing", file);
+    trace = std::make_unique<TraceOutput>(
+        RoutingTrace(context.payload().step().records), std::move(*file));
+    session->recordTo(&trace->trace);
   }
   return session;
 }
@@ -92,7 +96,7 @@ Result<GenerationSetup> setUpGeneration(const CommandContext &context,
   if (options.greedy)
     sampler.temperature = 0;
   sampler.seed = options.seed ? *options.seed : std::random_device()();
-  std::unique_ptr<RoutingTrace> trace;
+  std::unique_ptr<TraceOutput> trace;
   Result<Session> session = openSession(context, trace);
   if (!session)
     return passOn(session);
@@ -125,7 +129,7 @@ Result<int> finishGeneration(const CommandContext &context,
                              const GenerationSetup &setup,
                              const GenerationReport &report) {
   if (setup.trace) {
-    Result<void> written = setup.trace->write(context.options.traceRouting);
+    Result<void> written = setup.trace->write();
     if (!written)
       return passOn(written);
   }

@@ -7,6 +7,7 @@
 #ifndef MOE_RUNTIME_COMMANDS_GENERATION_H
 #define MOE_RUNTIME_COMMANDS_GENERATION_H
 
+#include "../AtomicFile.h"
 #include "Commands.h"
 
 #include <functional>
@@ -39,12 +40,21 @@ Result<GenerationReport> generate(Session &session, Sampler &sampler,
                                   const GenerationLimits &limits,
                                   const TokenSink &sink);
 
+/// What --trace-routing asks for. Its file is there before the evaluation
+/// begins, which would be lost if the file could not be made.
+struct TraceOutput {
+  RoutingTrace trace;
+  AtomicFile file;
+
+  Result<void> write() { return trace.write(file); }
+};
+
 /// Session, trace and sampler as the options want them, with what a user
 /// should know said on stderr. Error: a prompt that the session cannot take.
 struct GenerationSetup {
   Session session;
   Sampler sampler;
-  std::unique_ptr<RoutingTrace> trace;
+  std::unique_ptr<TraceOutput> trace;
 };
 Result<GenerationSetup> setUpGeneration(const CommandContext &context,
                                         std::span<const int32_t> prompt);
@@ -57,7 +67,7 @@ Result<int> finishGeneration(const CommandContext &context,
 /// A session of `options.session` that records into `trace` where
 /// --trace-routing asks for it.
 Result<Session> openSession(const CommandContext &context,
-                            std::unique_ptr<RoutingTrace> &trace);
+                            std::unique_ptr<TraceOutput> &trace);
 
 } // namespace moe::runtime
 

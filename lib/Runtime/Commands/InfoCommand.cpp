@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "../CpuFeatures.h"
+#include "../Join.h"
 #include "Commands.h"
 #include "Output.h"
 #include "moe/Runtime/Payload.h"
@@ -90,14 +91,6 @@ static std::string asJson(const Payload &payload, const Memory &memory) {
   return card.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-static std::string join(const std::vector<std::string> &items,
-                        const char *whenEmpty) {
-  std::string text;
-  for (const std::string &item : items)
-    text += (text.empty() ? "" : ", ") + item;
-  return text.empty() ? whenEmpty : text;
-}
-
 /// "KV bf16 (of bf16, f16, q8_0)": what is cached, and what could be.
 static std::string kvText(std::span<const KVType> types, KVChoice choice) {
   std::string text = "KV " + types[choice.keys].name;
@@ -108,7 +101,7 @@ static std::string kvText(std::span<const KVType> types, KVChoice choice) {
   std::vector<std::string> names;
   for (const KVType &type : types)
     names.push_back(type.name);
-  return text + " (of " + join(names, "") + ")";
+  return text + " (of " + join(names) + ")";
 }
 
 static std::string asText(const Payload &payload, const Memory &memory) {
@@ -145,12 +138,13 @@ static std::string asText(const Payload &payload, const Memory &memory) {
     std::vector<std::string> missing = missingFeatures(target.features);
     row("target", target.triple + ", " + target.cpu + ", recipe " +
                       target.recipe +
-                      (!missing.empty() ? ", lacking here: " + join(missing, "")
+                      (!missing.empty() ? ", lacking here: " + join(missing)
                        : i == payload.chosen ? ", runs here"
                                              : ""));
-    row("features", join(target.features, "none"));
+    row("features", target.features.empty() ? "none" : join(target.features));
   }
-  row("exempt", join(model.exempt, "nothing") + " from the routing contract");
+  row("exempt", (model.exempt.empty() ? "nothing" : join(model.exempt)) +
+                    " from the routing contract");
   row("source hash", model.sourceHash);
   row("header hash", hashText(payload.headerHash));
   for (const auto &[name, section] : payload.sections)

@@ -4,7 +4,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "../AtomicFile.h"
 #include "../NpyFile.h"
 #include "Generation.h"
 #include "Interrupt.h"
@@ -21,13 +20,13 @@ Result<int> logitsCommand(const CommandContext &context) {
   if (options.out == options.traceRouting)
     return fail("--out and --trace-routing: both are ", options.out,
                 "; expected two files");
-  std::unique_ptr<RoutingTrace> trace;
+  std::unique_ptr<TraceOutput> trace;
   Result<Session> session = openSession(context, trace);
   if (!session)
     return passOn(session);
   Result<AtomicFile> file = AtomicFile::create(options.out);
   if (!file)
-    return passOn(file);
+    return failIn("--out", file);
   std::string header = npyHeader(int64_t(tokens->size()), vocab);
   Result<void> written = file->write(header.data(), header.size());
   if (!written)
@@ -47,7 +46,7 @@ Result<int> logitsCommand(const CommandContext &context) {
   if (Result<void> done = file->commit(); !done)
     return passOn(done);
   if (trace)
-    if (Result<void> done = trace->write(options.traceRouting); !done)
+    if (Result<void> done = trace->write(); !done)
       return passOn(done);
   return 0;
 }

@@ -13,6 +13,10 @@
 
 namespace moe::runtime {
 
+/// Far above what fits into any context: what is longer is no prompt, and may
+/// have no end (/dev/zero).
+static constexpr size_t kMaxPromptBytes = size_t(1) << 30;
+
 static Result<std::string> readAll(int fd, const std::string &name) {
   std::string text;
   char buffer[1 << 16];
@@ -24,6 +28,8 @@ static Result<std::string> readAll(int fd, const std::string &name) {
       return fail(name, ": cannot read: ", std::strerror(errno));
     if (done == 0)
       return text;
+    if (size_t(done) > kMaxPromptBytes - text.size())
+      return fail(name, ": too long for a prompt: more than 1 GiB");
     text.append(buffer, size_t(done));
   }
 }

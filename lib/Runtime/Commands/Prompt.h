@@ -12,7 +12,7 @@
 namespace moe::runtime {
 
 /// -p TEXT, -p - (standard input), -f FILE, or piped standard input. Errors:
-/// none of them, both -p and -f, an unreadable file.
+/// none of them, both -p and -f, an unreadable file, more than 1 GiB.
 Result<std::string> readPrompt(const CommandOptions &options);
 
 } // namespace moe::runtime

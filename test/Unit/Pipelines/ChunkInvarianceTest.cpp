@@ -18,7 +18,6 @@ using namespace moec::test;
 
 namespace {
 
-/// The first result for all rows, computed in chunks.
 /// So that -0 and +0 differ, and a NaN equals itself.
 uint64_t bits(double value) { return llvm::bit_cast<uint64_t>(value); }
 std::vector<uint64_t> bits(llvm::ArrayRef<double> values) {
@@ -28,6 +27,7 @@ std::vector<uint64_t> bits(llvm::ArrayRef<double> values) {
   return result;
 }
 
+/// The first result for all rows, computed in chunks.
 std::vector<double> runInChunks(RandomCase &graph, int64_t rows,
                                 const std::vector<int64_t> &chunks,
                                 int64_t slots) {
@@ -139,6 +139,7 @@ void expectSameBitsOverSegments(const AttentionSizes &sizes,
   llvm::Error error = graph.prepare();
   ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
   std::vector<double> whole = runInChunks(graph, rows, {rows}, 1);
+  EXPECT_EQ(graph.getSegmentCalls(), 0);
   std::vector<int64_t> decode = {2040};
   decode.resize(61, 1);
   for (const LongCut &cut :
@@ -153,6 +154,7 @@ void expectSameBitsOverSegments(const AttentionSizes &sizes,
           << "row " << i / (whole.size() / rows) << ", slots " << cut.slots
           << ", chunks of " << cut.chunks[0] << ", " << cut.chunks.size();
   }
+  EXPECT_GT(graph.getSegmentCalls(), 0) << "slots never took segments";
 }
 
 TEST(ChunkInvariance, Segments) {

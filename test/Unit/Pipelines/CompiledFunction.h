@@ -47,12 +47,16 @@ public:
        llvm::MutableArrayRef<CacheBytes> caches,
        llvm::ArrayRef<int64_t> resultRows, CallShape shape);
 
+  /// How often a slot has taken segments of attention, not whole units.
+  int64_t getSegmentCalls() const { return *segmentCalls; }
+
 private:
   std::unique_ptr<llvm::orc::LLJIT> jit;
   llvm::SmallVector<mlir::Type> arguments, results;
   /// Bytes of the arena a token of capacity, fixed, and a slot.
   int64_t perToken = 0, fixed = 0, perSlot = 0;
   void *entry = nullptr;
+  const int64_t *segmentCalls = nullptr;
   /// Packed weights by argument, made on the first call.
   std::map<unsigned, Bytes> packed;
 };

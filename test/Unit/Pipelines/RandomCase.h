@@ -49,6 +49,8 @@ public:
   llvm::Expected<std::vector<reference::Tensor>>
   call(int64_t first, int64_t last, int64_t slots, Sequence &sequence);
 
+  int64_t getSegmentCalls() const { return compiled->getSegmentCalls(); }
+
   /// Seed, machine and text, to see a failure again.
   std::string describe() const;
 

@@ -146,6 +146,30 @@ class Trace(Case):
         self.error("logits", "--tokens", ",".join(["1"] * 201), "--out", self.folder / "l.npy")
         self.assertEqual(list(self.folder.iterdir()), [])
 
+    def test_files_that_cannot_be_made(self):
+        # Nothing is on standard output, where tokens go as they come.
+        plain = self.folder / "plain"
+        plain.touch()
+        commands = (["generate", "--tokens", "1", "-n", 2, "--no-perf"], ["run", "-p", "x", "-n", 2, "--no-perf"],
+                    ["logits", "--tokens", "1", "--out", self.folder / "l.npy"])
+        for command in commands:
+            for path, why in ((self.folder / "no" / "t", "No such file"), (plain / "t", "Not a directory"),
+                              (self.folder, "is a directory")):
+                message = self.error(*command, "--trace-routing", path)
+                self.assertTrue(message.startswith(f"error: --trace-routing: {path}: ") and why in message, message)
+        path = self.folder / "no" / "l.npy"
+        self.assertEqual(self.error("logits", "--tokens", "1", "--out", path),
+                         f"error: --out: {path}: cannot create: No such file or directory\n")
+        self.assertEqual(list(self.folder.iterdir()), [plain])
+
+    def test_no_file_of_the_name_dash(self):
+        expected = "expected the name of a file (/dev/stdout is one), got '-'"
+        for arguments in (["logits", "--tokens", "1", "--out", "-"], ["run", "-p", "x", "--trace-routing", "-"]):
+            self.assertEqual(self.error(*arguments, status=2, cwd=self.folder),
+                             f"error: {arguments[-2]}: {expected}\n")
+        self.assertEqual(list(self.folder.iterdir()), [])
+        self.assertEqual(self.ok("logits", "--tokens", "1", "--out", "/dev/stdout")[1:6], b"NUMPY")
+
 
 class Run(Case):
     def test_prompt_from_anywhere(self):
@@ -182,6 +206,7 @@ class Run(Case):
         self.assertIn("-p and -f", self.error("-p", "x", "-f", "y"))
         self.assertIn("No such file", self.error("-f", self.folder / "none"))
         self.assertIn("cannot read", self.error("-f", self.folder))
+        self.assertEqual("error: /dev/zero: too long for a prompt: more than 1 GiB\n", self.error("-f", "/dev/zero"))
 
     def test_no_prompt_on_a_terminal(self):
         leader, follower = pty.openpty()
@@ -228,11 +253,33 @@ class Usage(Case):
         self.assertIn("did you mean 'generate'?", self.error("generat", status=2))
         self.assertIn("unexpected argument 'x'", self.error("info", "x", status=2))
         self.assertIn("needs a value", self.error("run", "-n", status=2))
-        self.error("run", "-n", "many", status=2)
-        self.error("run", "-t", "0", status=2)
-        self.assertIn("not a number", self.error("run", "-p", "x", "--temp", "nan", status=2))
         self.error("logits", "--tokens", "1", status=2)
-        self.error("bench", "-o", "xml", status=2)
+
+    def test_values_of_flags(self):
+        for arguments, expected in (
+                (["run", "-n", "abc"], "--n-predict: expected a whole number from -1 to 1099511627776, got 'abc'"),
+                (["run", "-n", "1.5"], "--n-predict: expected a whole number from -1 to 1099511627776, got '1.5'"),
+                (["run", "-n", ""], "--n-predict: expected a whole number from -1 to 1099511627776, got ''"),
+                (["run", "-t", "x"], "--threads: expected a whole number from 1 to 1024, got 'x'"),
+                (["run", "-t", "0"], "--threads: expected a whole number from 1 to 1024, got '0'"),
+                (["run", "--seed", "abc"], "--seed: expected a whole number from 0 to 4294967295, got 'abc'"),
+                (["run", "--seed", "4294967296"],
+                 "--seed: expected a whole number from 0 to 4294967295, got '4294967296'"),
+                (["run", "--chunk", "9" * 30], "--chunk: expected a whole number from 1 to 1073741824, got '9999"),
+                (["run", "--temp", "nan"], "--temp: expected a number from 0 to 1000000, got 'nan'"),
+                (["run", "--top-p", "1.5"], "--top-p: expected a number from 0 to 1, got '1.5'"),
+                (["run", "-ctk", "f8"], "--cache-type-k: expected f32, f16, bf16 or q8_0, got 'f8'"),
+                (["bench", "-p", "16,x"], "--n-prompt: expected a whole number from 0 to 1073741824, got 'x'"),
+                (["bench", "-o", "xml"], "--output: expected md or json, got 'xml'")):
+            self.assertIn(f"error: {expected}", self.error(*arguments, status=2))
+        # Decimal, as it looks.
+        self.assertEqual(len(self.ok("generate", "--tokens", "1", "-n", "010", "--ignore-eos").split()), 10)
+
+    def test_version(self):
+        self.assertRegex(self.ok("--version"), rb"^moe-mlir \d+\.\d+\.\d+, model toy\n$")
+        # Without weights it is the version all the same.
+        self.assertRegex(self.ok("--version", program=BARE), rb"^moe-mlir [\d.]+, no model: .*payload was not found.*\n$")
+        self.assertIn(b"--version", self.ok("--help"))
 
     def test_help(self):
         for arguments in (["--help"], ["-h"], ["run", "--help"], ["bench", "-h"]):
@@ -268,7 +315,9 @@ class Usage(Case):
         entries = json.loads(self.ok("bench", "-p", "8", "-n", "0", "-r", "3", "-o", "json"))
         self.assertEqual([(e["n_prompt"], e["n_gen"], len(e["samples_ts"])) for e in entries], [(8, 0, 3)])
         self.error("bench", "-p", "0", "-n", "0")
-        self.assertIn("201", self.error("bench", "-p", "201", "-o", "json"))
+        for form in ("md", "json"):
+            self.assertIn("201", self.error("bench", "-p", "16,201", "-o", form))
+            self.assertIn("--chunk 49", self.error("bench", "-p", "16", "-n", "4", "--chunk", "49", "-o", form))
 
 
 class Payload(Case):

@@ -34,6 +34,7 @@ llvm::ArrayRef<int64_t> stateBytesPerPosition(mlir::ModuleOp module);
 struct CodeVersion {
   MachineDescription machine;
   moe::ElementType activation = moe::ElementType::F32;
+  moe::ElementType attention = moe::ElementType::F32;
   StepSizes sizes;
   std::vector<WeightPlacement> placements;
   llvm::SmallVector<char, 0> object;

@@ -33,6 +33,7 @@ private:
   // Compile.cpp
   llvm::Error prepare();
   llvm::Error import();
+  llvm::Error checkAttention();
   llvm::Error readModel();
   llvm::Error importGraph();
   void buildFor(const MachineDescription &chosen);

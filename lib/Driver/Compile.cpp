@@ -52,6 +52,19 @@ static ::moe::ElementType activationType(::moe::ElementType weights,
   return rounds ? weights : ::moe::ElementType::F32;
 }
 
+/// Rounding what attention multiplies gains nothing where that is widened.
+llvm::Error Compilation::checkAttention() {
+  if (options.attention == ::moe::ElementType::F32)
+    return llvm::Error::success();
+  for (const MachineDescription &each : machines)
+    if (activationType(config->weightType, each.kernels) != options.attention)
+      return makeError("--attention=bf16: expected bf16 weights and a target "
+                       "that multiplies pairs of bf16, found " +
+                       StringRef(::moe::elementName(config->weightType)).lower() +
+                       " for " + each.describe());
+  return llvm::Error::success();
+}
+
 llvm::Error Compilation::readModel() {
   directory = options.input;
   if (!llvm::sys::fs::is_directory(directory))
@@ -80,6 +93,8 @@ llvm::Error Compilation::readModel() {
   if (!tokenizer)
     return tokenizer.takeError();
   files = std::move(*tokenizer);
+  if (llvm::Error error = checkAttention())
+    return error;
   cacheTypes = options.cacheTypes;
   if (cacheTypes.empty())
     cacheTypes = ::moe::defaultCacheTypes(*config);
@@ -91,7 +106,8 @@ void Compilation::buildFor(const MachineDescription &chosen) {
   machine = chosen;
   if (config) {
     activation = activationType(config->weightType, machine.kernels);
-    model = ::moe::buildModel(context, *config, activation, cacheTypes);
+    ::moe::StepTypes types{activation, options.attention, cacheTypes};
+    model = ::moe::buildModel(context, *config, types);
     module = *model;
   }
   machine.kernels.setOn(module);
@@ -102,6 +118,9 @@ llvm::Error Compilation::importGraph() {
   if (!options.cacheTypes.empty())
     return makeError("--kv: a graph says itself what its caches hold "
                      "(!lm.state); expected a model");
+  if (options.attention != ::moe::ElementType::F32)
+    return makeError("--attention: a graph says itself what it multiplies (the "
+                     "type of q); expected a model");
   llvm::Expected<GraphFile> read = readGraph(context, options.input);
   if (!read)
     return read.takeError();

@@ -89,7 +89,8 @@ llvm::Error Compilation::emitMachineCode() {
   auto code = emitObjectInParallel(**translated, machine);
   if (!code)
     return code.takeError();
-  versions.push_back({machine, activation, StepSizes::of(module),
+  versions.push_back({machine, activation, options.attention,
+                      StepSizes::of(module),
                       std::move(placements), std::move(*code)});
   stage("machine code");
   return checkUndefinedSymbols(objectBytes());

@@ -100,6 +100,7 @@ static ordered_json targetDescription(const PayloadInputs &inputs,
           {"features", version.machine.required},
           {"recipe", version.machine.kernels.recipeName()},
           {"activation_type", typeName(version.activation)},
+          {"attention_type", typeName(version.attention)},
           {"step", stepDescription(inputs, version.sizes)}};
 }
 

@@ -22,10 +22,9 @@ constexpr int64_t kDynamic = ShapedType::kDynamic;
 class ModelBuilder {
 public:
   ModelBuilder(MLIRContext &context, const ::moe::ModelConfig &config,
-               ::moe::ElementType activation,
-               ArrayRef<::moe::CacheType> caches)
+               const ::moe::StepTypes &types)
       : builder(&context), loc(builder.getUnknownLoc()), config(config),
-        activation(activation), caches(caches) {}
+        types(types) {}
 
   OwningOpRef<ModuleOp> build();
 
@@ -62,8 +61,7 @@ private:
   OpBuilder builder;
   Location loc;
   const ::moe::ModelConfig &config;
-  ::moe::ElementType activation;
-  ArrayRef<::moe::CacheType> caches;
+  const ::moe::StepTypes &types;
   ModuleOp module;
   /// Weights in scope, by name without prefix.
   llvm::StringMap<Value> scope;
@@ -84,11 +82,11 @@ Type ModelBuilder::typeOf(::moe::ElementType type) {
 lm::StateType ModelBuilder::stateType() {
   Type known[] = {builder.getF32Type(), builder.getF16Type(),
                   builder.getBF16Type(), builder.getI8Type()};
-  SmallVector<Type> types;
-  for (::moe::CacheType cache : caches)
-    types.push_back(known[int(cache)]);
+  SmallVector<Type> elements;
+  for (::moe::CacheType cache : types.caches)
+    elements.push_back(known[int(cache)]);
   return lm::StateType::get(builder.getContext(), config.kvHeads,
-                            config.headDim, types);
+                            config.headDim, elements);
 }
 
 SmallVector<std::pair<std::string, RankedTensorType>>
@@ -138,7 +136,8 @@ Value ModelBuilder::norm(Value x, StringRef name, int64_t groups, Type type,
   int64_t columns = cast<RankedTensorType>(x.getType()).getDimSize(1);
   FloatAttr limit = clip ? builder.getF64FloatAttr(*clip) : FloatAttr();
   return lm::RMSNormOp::create(
-             builder, loc, rows(columns, type ? type : typeOf(activation)), x,
+             builder, loc,
+             rows(columns, type ? type : typeOf(types.activation)), x,
              scope.lookup(name), builder.getF64FloatAttr(config.rmsEps),
              builder.getI64IntegerAttr(groups), limit, ValueRange())
       .getResult(0);
@@ -184,12 +183,12 @@ Value ModelBuilder::buildAttention(Value hidden, func::FuncOp function,
   };
   // Keys are rounded when they are stored, as what the cache holds.
   Value q = project("q", qWidth, config.heads, config.qBias,
-                    typeOf(activation));
+                    typeOf(types.queries));
   Value k = project("k", kvWidth, config.kvHeads, config.kBias, f32);
   Value v = linear(x, "attn.v", kvWidth, config.vBias, config.clipQKV);
   Value attended =
       lm::AttentionOp::create(
-          builder, loc, rows(qWidth, typeOf(activation)), q, k, v,
+          builder, loc, rows(qWidth, typeOf(types.activation)), q, k, v,
           function.getArgument(2), function.getArgument(3), Value(),
           builder.getI64IntegerAttr(config.heads),
           builder.getF64FloatAttr(1.0 / std::sqrt(double(config.headDim))),
@@ -208,7 +207,8 @@ Value ModelBuilder::buildFeedForward(Value hidden,
   if (!layer.sparse) {
     int64_t width = layer.denseIntermediate;
     Value pair = linear(x, "mlp.gate_up", 2 * width);
-    Value h = lm::GatedOp::create(builder, loc, rows(width, typeOf(activation)),
+    Value h = lm::GatedOp::create(builder, loc,
+                                  rows(width, typeOf(types.activation)),
                                   pair, silu, ValueRange())
                   .getResult(0);
     return residual(hidden, linear(h, "mlp.down", config.hidden));
@@ -332,9 +332,8 @@ OwningOpRef<ModuleOp> ModelBuilder::build() {
 
 OwningOpRef<ModuleOp>(::moe::buildModel)(MLIRContext &context,
                                          const ModelConfig &config,
-                                         ElementType activation,
-                                         ArrayRef<CacheType> caches) {
-  return ModelBuilder(context, config, activation, caches).build();
+                                         const StepTypes &types) {
+  return ModelBuilder(context, config, types).build();
 }
 
 static constexpr llvm::StringLiteral kCacheTypeNames[] = {"f32", "f16", "bf16",

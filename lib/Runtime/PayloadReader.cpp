@@ -121,6 +121,7 @@ static TargetInfo readTarget(JsonFields &fields) {
   target.cpu = fields.text("cpu");
   target.recipe = fields.text("recipe");
   target.activationType = fields.text("activation_type");
+  target.attentionType = fields.text("attention_type");
   target.features = fields.texts("features");
   if (std::string layout = fields.text("layout");
       !fields.error() && !parseHash(layout, target.layout))

@@ -126,6 +126,10 @@ COMMAND_LINES = [
     ("old machine", GOOD, ["--target=x86-64-v2", *OUT], ["x86-64-v2", "AVX2", "required"]),
     ("odd chunk", GOOD, ["--chunk=17", *OUT], ["--chunk: expected a multiple of 16", "'17'"]),
     ("cache type", GOOD, ["--kv=q4_0", *OUT], ["--kv: expected f32, f16, bf16 or q8_0", "'q4_0'"]),
+    ("cache type twice", GOOD, ["--kv=f16,q8_0,f16", *OUT], ["--kv: f16 comes twice"]),
+    ("no cache type", GOOD, ["--kv=", *OUT], ["--kv: expected f32, f16, bf16 or q8_0, got ''"]),
+    ("attention type", GOOD, ["--attention=f16", *OUT], ["--attention: expected f32 or bf16, got 'f16'"]),
+    ("attention of f32 weights", GOOD, ["--attention=bf16", *OUT], ["--attention=bf16: expected bf16 weights", "found f32"]),
     ("negative chunk", GOOD, ["--chunk=-16", *OUT], ["--chunk: expected", "'-16'"]),
     ("huge chunk", GOOD, ["--chunk=99999999999999999999", *OUT], ["--chunk: expected"]),
     ("no threads", GOOD, ["-j0", *OUT], ["-j: expected a number of threads"]),
@@ -215,6 +219,7 @@ WEIGHTS = [
 GRAPHS = [
     ("executable of a graph", graph(LAYER), OUT, ["graph.mlir: a .mlir file has no model to run"]),
     ("cache type of a graph", graph(LAYER), ["--kv=f16", *LIB], ["--kv: a graph says itself what its caches hold"]),
+    ("attention of a graph", graph(LAYER), ["--attention=bf16", *LIB], ["--attention: a graph says itself"]),
     ("empty graph", graph(""), LIB, ["graph.mlir", "no public function"]),
     ("syntax error", graph(LAYER.replace("return", "retrun")), LIB, ["graph.mlir:4:"]),
     ("binary graph", graph(bytes(range(256))), LIB, ["graph.mlir:1:"]),

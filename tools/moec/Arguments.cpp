@@ -83,6 +83,14 @@ static llvm::Error readCacheTypes(StringRef text, CompileOptions &options) {
   return llvm::Error::success();
 }
 
+static llvm::Error readAttention(StringRef text, CompileOptions &options) {
+  if (text != "f32" && text != "bf16")
+    return makeError("--attention: expected f32 or bf16, got '" + text + "'");
+  options.attention =
+      text == "f32" ? ::moe::ElementType::F32 : ::moe::ElementType::BF16;
+  return llvm::Error::success();
+}
+
 static llvm::Error readJobs(StringRef text, CompileOptions &options) {
   if (text.getAsInteger(10, options.threads) || options.threads < 1 ||
       options.threads > 1024)
@@ -152,6 +160,11 @@ static constexpr Option kOptions[] = {
      readFlag},
     {"Code", "--chunk", "N",
      "most tokens of one step: a multiple of 16 (default 512)", readChunk},
+    {"Code", "--attention", "TYPE",
+     "f32 (default) or bf16, which rounds queries and the softmax's weights: "
+     "faster\n                         over long contexts, where there are "
+     "products of bf16 pairs",
+     readAttention},
     {"Code", "--kv", "TYPES",
      "what -ctk and -ctv may choose for the KV cache: f32, f16, bf16, q8_0; the "
      "first is\n                         the default (default: all, first the "

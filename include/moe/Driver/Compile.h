@@ -40,6 +40,8 @@ struct CompileOptions {
   /// What the KV cache may hold, the default first; where none is named, see
   /// defaultCacheTypes.
   std::vector<::moe::CacheType> cacheTypes;
+  /// What attention multiplies: f32, or bf16 queries and weights of values.
+  ::moe::ElementType attention = ::moe::ElementType::F32;
   /// Generated weights instead of the checkpoint's.
   std::optional<uint64_t> randomSeed;
   WeightsPlace weightsPlace = WeightsPlace::Embedded;

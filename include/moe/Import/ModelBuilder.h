@@ -25,6 +25,16 @@ std::optional<CacheType> parseCacheTypeName(llvm::StringRef name);
 /// All cache types, first the one that is the weights' element type.
 std::vector<CacheType> defaultCacheTypes(const ModelConfig &config);
 
+/// Types that are the compiler's choice, not the checkpoint's.
+struct StepTypes {
+  /// Of what products with weights read.
+  ElementType activation = ElementType::F32;
+  /// Of what attention multiplies with the cache.
+  ElementType queries = ElementType::F32;
+  /// What a cache may hold.
+  std::vector<CacheType> caches;
+};
+
 /// Builds the step of a model in phase `import`: one private function for each
 /// distinct layer configuration, and a public `moe_step`
 ///
@@ -32,11 +42,9 @@ std::vector<CacheType> defaultCacheTypes(const ModelConfig &config);
 ///
 /// that calls them in order. Weights are declared under their logical names
 /// (WeightMap.h), with gate and up joined as `...gate_up`, and `rope.inv_freq`.
-/// `activation` is the element type of what products with weights read.
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context,
                                              const ModelConfig &config,
-                                             ElementType activation,
-                                             llvm::ArrayRef<CacheType> caches);
+                                             const StepTypes &types);
 
 } // namespace moe
 

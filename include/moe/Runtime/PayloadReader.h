@@ -35,7 +35,7 @@ struct ModelInfo {
 };
 
 struct TargetInfo {
-  std::string triple, cpu, recipe, activationType;
+  std::string triple, cpu, recipe, activationType, attentionType;
   /// As in the executable's function table.
   uint64_t layout = 0;
   std::vector<std::string> features;

@@ -45,6 +45,7 @@ static json describe(const TargetInfo &target) {
           {"features", target.features},
           {"recipe", target.recipe},
           {"activation_type", target.activationType},
+          {"attention_type", target.attentionType},
           {"missing", missingFeatures(target.features)}};
 }
 
@@ -68,6 +69,7 @@ static std::string asJson(const Payload &payload, const Memory &memory) {
   card["sliding_window"] = model.slidingWindow;
   card["weight_type"] = model.weightType;
   card["activation_type"] = payload.target().activationType;
+  card["attention_type"] = payload.target().attentionType;
   for (const KVType &type : payload.step().kvTypes)
     card["kv_types"].push_back(type.name);
   card["kv_type_k"] = payload.step().kvTypes[memory.choice.keys].name;
@@ -127,7 +129,8 @@ static std::string asText(const Payload &payload, const Memory &memory) {
   row("vocabulary", number(model.vocab));
   row("context", number(model.maxContext));
   row("types", "weights " + model.weightType + ", activations " +
-                   payload.target().activationType + ", " +
+                   payload.target().activationType + ", attention " +
+                   payload.target().attentionType + ", " +
                    kvText(payload.step().kvTypes, memory.choice));
   row("quantisation", model.quantisation);
   row("memory", "weights " + sizeText(memory.weights) + ", KV " +

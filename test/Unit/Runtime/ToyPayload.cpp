@@ -28,7 +28,8 @@ json toyHeader() {
     "targets": [
       {"triple": "x86_64-unknown-linux-gnu", "cpu": "x86-64-v4",
        "features": ["avx512f"], "recipe": "bf16-widen-f32",
-       "activation_type": "bf16", "layout": "00000000000001d0",
+       "activation_type": "bf16", "attention_type": "f32",
+       "layout": "00000000000001d0",
        "step": {"chunk": 48, "arena_bytes_per_token": 256,
                 "arena_bytes_fixed": 4096, "arena_bytes_per_thread": 64,
                 "kv_types": [{"name": "bf16", "bytes_per_position": 8},

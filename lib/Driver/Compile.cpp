@@ -172,8 +172,12 @@ llvm::Error Compilation::readModel() {
 void Compilation::buildFor(const MachineDescription &chosen) {
   machine = chosen;
   if (config) {
-    activation = activationType(config->weightType, machine.kernels);
-    model = ::moe::buildModel(context, *config, activation, cacheType);
+    // Rows are quantised from f32: rounding them before would gain nothing.
+    activation = options.weightFormat
+                     ? ::moe::ElementType::F32
+                     : activationType(config->weightType, machine.kernels);
+    model = ::moe::buildModel(context, *config, activation, cacheType,
+                              options.weightFormat);
     module = *model;
   }
   machine.kernels.setOn(module);
@@ -184,6 +188,9 @@ llvm::Error Compilation::importGraph() {
   if (options.cacheType)
     return makeError("--kv: a graph says itself what its caches hold "
                      "(!lm.state); expected a model");
+  if (options.weightFormat)
+    return makeError("--quant: a graph says itself which weights are quantised "
+                     "(lm.format); expected a model");
   llvm::Expected<GraphFile> read = readGraph(context, options.input);
   if (!read)
     return read.takeError();
@@ -227,7 +234,7 @@ llvm::Error Compilation::lowerLayers() {
     return error;
   for (const LayerSignature &layer : layers)
     for (const LayerValue *weight : layer.weights())
-      addPackingFunction(module, weight->packed);
+      addPackingFunction(module, {weight->tensor(), weight->packed});
   if (llvm::Error error = lower(Phase::LLVM))
     return error;
   addLayerFunctions(module, layers);
@@ -308,8 +315,9 @@ PayloadInputs Compilation::payloadInputs() {
   // Directories are often called "model"; what the user chose says more.
   std::string chosen = names.of(Emit::Executable);
   StringRef name = llvm::sys::path::filename(chosen);
-  return {versions,   *config,       cacheType,       *weights,
-          name.str(), options.chunk, options.threads, files};
+  return {versions,   *config,    cacheType,     options.weightFormat,
+          *weights,   name.str(), options.chunk, options.threads,
+          files};
 }
 
 /// Writes the payload: into a section of `executable`, or into a file beside.

@@ -70,7 +70,10 @@ static ordered_json modelCard(const PayloadInputs &inputs) {
   card["sliding_window"] = window;
   card["source_hash"] = hex(0);
   card["exempt"] = ordered_json::array();
-  card["quantisation"] = "none";
+  card["quantisation"] =
+      inputs.weightFormat
+          ? mlir::lm::stringifyFormat(*inputs.weightFormat).str()
+          : "none";
   return card;
 }
 
@@ -91,12 +94,19 @@ static ordered_json stepDescription(const PayloadInputs &inputs,
   return step;
 }
 
+/// Quantised weights have a recipe of their own; the rest is floats.
+static std::string recipeName(const PayloadInputs &inputs,
+                              const CodeVersion &version) {
+  std::string name = version.machine.kernels.recipeName();
+  return inputs.weightFormat ? "group-sums, " + name : name;
+}
+
 static ordered_json targetDescription(const PayloadInputs &inputs,
                                       const CodeVersion &version) {
   return {{"triple", version.machine.triple},
           {"cpu", version.machine.cpu},
           {"features", version.machine.required},
-          {"recipe", version.machine.kernels.recipeName()},
+          {"recipe", recipeName(inputs, version)},
           {"activation_type", typeName(version.activation)},
           {"step", stepDescription(inputs, version.sizes)}};
 }

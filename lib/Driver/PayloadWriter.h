@@ -24,6 +24,8 @@ struct PayloadInputs {
   llvm::ArrayRef<CodeVersion> versions;
   const moe::ModelConfig &config;
   moe::CacheType cacheType;
+  /// Of layers' matrices, if they are quantised.
+  std::optional<mlir::lm::Format> weightFormat;
   const moe::WeightSource &weights;
   std::string modelName;
   int64_t chunk;

@@ -20,15 +20,11 @@ int64_t lossScratchBytes(mlir::moe::LoadBalanceLossOp op);
 int64_t lossScratchBytes(mlir::moe::ImportanceLossOp op);
 } // namespace moec::kernels
 
-static int64_t weightScratch(Value weight, const Target &target) {
-  return matmulScratchBytes(target, PackedWeight::of(weight).paddedK());
-}
-
 int64_t moec::kernels::getScratchBytes(Operation *op, const Target &target) {
   return TypeSwitch<Operation *, int64_t>(op)
       .Case<lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp>(
           [&](auto linear) {
-            return weightScratch(linear.getWeight(), target);
+            return matmulScratchBytes(target, PackedWeight::of(linear));
           })
       .Case([&](mlir::moe::RouterOp router) {
         return routerScratchBytes(router, target);

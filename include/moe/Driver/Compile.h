@@ -39,6 +39,8 @@ struct CompileOptions {
   bool emulateISA = false;
   /// Of the KV cache; the weights' type if it is not set.
   std::optional<::moe::CacheType> cacheType;
+  /// Of layers' matrices; the checkpoint's type if it is not set.
+  std::optional<mlir::lm::Format> weightFormat;
   /// Generated weights instead of the checkpoint's.
   std::optional<uint64_t> randomSeed;
   WeightsPlace weightsPlace = WeightsPlace::Embedded;

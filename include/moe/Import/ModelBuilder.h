@@ -7,6 +7,7 @@
 #ifndef MOE_IMPORT_MODELBUILDER_H
 #define MOE_IMPORT_MODELBUILDER_H
 
+#include "dialects/LM/IR/LMDialect.h"
 #include "moe/Import/ModelConfig.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -33,10 +34,14 @@ CacheType defaultCacheType(const ModelConfig &config);
 /// that calls them in order. Weights are declared under their logical names
 /// (WeightMap.h), with gate and up joined as `...gate_up`, and `rope.inv_freq`.
 /// `activation` is the element type of what products with weights read.
+/// `format`, if there is one, is that of the matrices of layers; embedding,
+/// head, norms and routers keep the checkpoint's type.
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context,
                                              const ModelConfig &config,
                                              ElementType activation,
-                                             CacheType cache);
+                                             CacheType cache,
+                                             std::optional<mlir::lm::Format>
+                                                 format = {});
 
 } // namespace moe
 

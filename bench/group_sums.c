@@ -1,0 +1,153 @@
+//===- group_sums.c - Ceilings of the recipe of quantised weights ---------===//
+//
+// Part of moe-mlir. Loops over one group of 32 columns, again and again from
+// the first-level cache: integer products, then conversion, scales and sum
+// (group-sums in docs/numerics.md), in the tile that kernels use. Loaded by the
+// benchmarks beside ceilings.c.
+//
+//===----------------------------------------------------------------------===//
+
+#include <immintrin.h>
+#include <omp.h>
+#include <stdint.h>
+#include <time.h>
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+
+static volatile float sink;
+
+#if defined(__AVX512VNNI__)
+enum { LANES = 16, ROWS = 6, VECTORS = 2, QUAD = 1 };
+typedef __m512i ints;
+typedef __m512 floats;
+#define LOAD(p) _mm512_loadu_si512(p)
+#define SET1(x) _mm512_set1_epi32(x)
+#define SETF(x) _mm512_set1_ps(x)
+#define AND(a, b) _mm512_and_si512(a, b)
+#define SHIFT4(a) _mm512_srli_epi32(a, 4)
+#define TABLE(x) _mm512_broadcast_i32x4(x)
+#define LOOKUP(t, w) _mm512_shuffle_epi8(t, w)
+#define SCALE(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
+#define FLOAT(a) _mm512_cvtepi32_ps(a)
+#define MUL(a, b) _mm512_mul_ps(a, b)
+#define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define STORE(p, v) _mm512_storeu_ps(p, v)
+#define DOT(acc, w, row, r)                                                    \
+  (acc) = _mm512_dpbusd_epi32(acc, w, SET1((row)[r]))
+#else
+/// Bytes as pairs of 16 bits.
+enum { LANES = 8, ROWS = 3, VECTORS = 2, QUAD = 2 };
+typedef __m256i ints;
+typedef __m256 floats;
+#define LOAD(p) _mm256_loadu_si256((const __m256i *)(p))
+#define SET1(x) _mm256_set1_epi32(x)
+#define SETF(x) _mm256_set1_ps(x)
+#define AND(a, b) _mm256_and_si256(a, b)
+#define SHIFT4(a) _mm256_srli_epi32(a, 4)
+#define TABLE(x) _mm256_broadcastsi128_si256(x)
+#define LOOKUP(t, w) _mm256_shuffle_epi8(t, w)
+#define SCALE(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p)))
+#define FLOAT(a) _mm256_cvtepi32_ps(a)
+#define MUL(a, b) _mm256_mul_ps(a, b)
+#define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define STORE(p, v) _mm256_storeu_ps(p, v)
+#define DOT(acc, w, row, r)                                                    \
+  do {                                                                         \
+    ints first = AND(w, SET1(0x00ff00ff)), second = _mm256_srli_epi16(w, 8);   \
+    (acc) = _mm256_add_epi32(acc, _mm256_madd_epi16(first, SET1((row)[r])));   \
+    (acc) = _mm256_add_epi32(                                                  \
+        acc, _mm256_madd_epi16(second, SET1((row)[ROWS + (r)])));              \
+  } while (0)
+#endif
+
+/// `count` times one group; weights are VECTORS runs of 512 bytes and scales.
+#define GROUPS(NAME, NIBBLES, LOOKS_UP, HAS_MINIMUM)                           \
+  static __attribute__((noinline)) void groups_##NAME(                         \
+      const char *lines, const int32_t *rows, float *out, long count) {        \
+    const ints low = SET1(0x0f0f0f0f);                                         \
+    const ints table = TABLE(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, \
+                                           11, 10, 9, 8, 6, 4, 0));            \
+    floats acc[ROWS][VECTORS];                                                 \
+    for (int r = 0; r < ROWS; r++)                                             \
+      for (int v = 0; v < VECTORS; v++)                                        \
+        acc[r][v] = SETF(0);                                                   \
+    const float *scales = (const float *)(rows + 8 * QUAD * ROWS);             \
+    while (count--) {                                                          \
+      ints sum[ROWS][VECTORS];                                                 \
+      _Pragma("unroll") for (int r = 0; r < ROWS; r++) _Pragma(                \
+          "unroll") for (int v = 0; v < VECTORS; v++) sum[r][v] =              \
+          HAS_MINIMUM ? SET1(0) : SET1(rows[(8 * QUAD + 1) * ROWS + r]);       \
+      _Pragma("unroll") for (int q = 0; q < 8; q++) {                          \
+        ints w[VECTORS];                                                       \
+        _Pragma("unroll") for (int v = 0; v < VECTORS; v++) {                  \
+          const char *at = lines + v * 1024;                                   \
+          w[v] = LOAD(at + (NIBBLES ? q / 2 : q) * 64);                        \
+          if (NIBBLES)                                                         \
+            w[v] = AND(q % 2 ? SHIFT4(w[v]) : w[v], low);                      \
+          if (LOOKS_UP)                                                        \
+            w[v] = LOOKUP(table, w[v]);                                        \
+        }                                                                      \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++) _Pragma(              \
+            "unroll") for (int v = 0; v < VECTORS; v++)                        \
+            DOT(sum[r][v], w[v], rows + q * QUAD * ROWS, r);                   \
+      }                                                                        \
+      _Pragma("unroll") for (int r = 0; r < ROWS; r++) _Pragma(                \
+          "unroll") for (int v = 0; v < VECTORS; v++) {                        \
+        const char *at = lines + v * 1024 + 512;                               \
+        acc[r][v] = FMA(FLOAT(sum[r][v]), MUL(SCALE(at), SETF(scales[r])),     \
+                        acc[r][v]);                                            \
+        if (HAS_MINIMUM)                                                       \
+          acc[r][v] =                                                          \
+              FMA(SCALE(at + 64), SETF(scales[ROWS + r]), acc[r][v]);          \
+      }                                                                        \
+      __asm__ volatile("" ::: "memory");                                       \
+    }                                                                          \
+    for (int r = 0; r < ROWS; r++)                                             \
+      for (int v = 0; v < VECTORS; v++)                                        \
+        STORE(out + (r * VECTORS + v) * LANES, acc[r][v]);                     \
+  }
+
+GROUPS(int8, 0, 0, 0)
+GROUPS(int4, 1, 0, 0)
+GROUPS(int4_min, 1, 0, 1)
+GROUPS(mxfp4, 1, 1, 0)
+
+typedef void (*Groups)(const char *, const int32_t *, float *, long);
+
+/// Operations/s, two a product.
+static double rate(Groups groups, int threads, double seconds) {
+  double total = 0, start = now();
+  float s = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : total, s)
+  {
+    _Alignas(64) char lines[VECTORS * 1024] = {0};
+    int32_t rows[18 * ROWS] = {0};
+    float out[ROWS * VECTORS * LANES];
+    long n = 0;
+    do {
+      groups(lines, rows, out, 5000);
+      s += out[0];
+      n += 5000;
+    } while (now() - start < seconds);
+    total += 2.0 * 32 * LANES * ROWS * VECTORS * n;
+  }
+  sink = s;
+  return total / (now() - start);
+}
+
+double ceiling_int8(int threads, double seconds) {
+  return rate(groups_int8, threads, seconds);
+}
+double ceiling_int4(int threads, double seconds) {
+  return rate(groups_int4, threads, seconds);
+}
+double ceiling_int4_min(int threads, double seconds) {
+  return rate(groups_int4_min, threads, seconds);
+}
+double ceiling_mxfp4(int threads, double seconds) {
+  return rate(groups_mxfp4, threads, seconds);
+}

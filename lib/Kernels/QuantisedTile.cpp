@@ -1,0 +1,203 @@
+//===- QuantisedTile.cpp - Register tiles over groups of integers ---------===//
+//
+// Part of moe-mlir. Of each group of 32 columns the products of integers are
+// summed exactly; then sum = fma(group's sum, weight's scale * row's scale,
+// sum), and with a minimum sum = fma(minimum, row's scale * row's sum, sum).
+//
+//===----------------------------------------------------------------------===//
+
+#include "ISA/DotQuads.h"
+#include "QuantisedRows.h"
+#include "TileBuilder.h"
+
+using namespace mlir;
+using namespace moec::kernels;
+using lm::QuantisedLayout;
+
+namespace {
+/// One group of one tile.
+struct GroupTile {
+  TileBuilder &tile;
+  Emitter &e;
+  QuantisedLayout layout;
+  QuantisedRecord record;
+  Value bytes;                  // the weight, flat
+  Value line, inBlock, element; // of the group
+  SmallVector<Value> starts;    // bytes before the group, by panel
+  SmallVector<Value> scales;    // bytes before its scales
+
+  GroupTile(TileBuilder &tile, Value group);
+
+  void prefetch();
+  Value loadBytes(Value start, int64_t first, int64_t count);
+  int64_t panelOf(int64_t v) const { return v / tile.vectorsPerPanel(); }
+  int64_t laneOf(int64_t v) const {
+    return v % tile.vectorsPerPanel() * e.lanes;
+  }
+  Value loadScales(int64_t v, int64_t kind);
+  Value loadRow(int64_t row, int64_t at) {
+    return tile.broadcastRow(row, e.add(element, at * tile.rows));
+  }
+  SmallVector<Value> unpack(Value bytes, int64_t quad);
+  SmallVector<Value> startSums();
+  void addLine(int64_t line, SmallVectorImpl<Value> &sums);
+  SmallVector<Value> addTo(ValueRange acc, ValueRange sums);
+};
+} // namespace
+
+GroupTile::GroupTile(TileBuilder &tile, Value group)
+    : tile(tile), e(tile.e), layout(QuantisedLayout::of(tile.family.format)),
+      record(QuantisedRecord::of(e.target)) {
+  // Addresses are sums with a constant: two registers a panel serve all lines.
+  bytes = memref::CollapseShapeOp::create(
+      e.b, e.loc, tile.bLines, SmallVector<ReassociationIndices>{{0, 1}});
+  Value block = e.mul(e.div(group, layout.groups), layout.blockLines());
+  inBlock = e.rem(group, e.index(layout.groups));
+  line = e.add(block, e.mul(inBlock, layout.groupLines));
+  Value scaleLine = e.add(block, layout.groups * layout.groupLines);
+  Value inLine = e.mul(inBlock, 16 * layout.scaleBytes);
+  for (int64_t panel = 0; panel < tile.panels; ++panel) {
+    starts.push_back(e.mul(tile.panelLine(panel, line), 64));
+    scales.push_back(
+        e.add(e.mul(tile.panelLine(panel, scaleLine), 64), inLine));
+  }
+  element = e.add(tile.aOffset, e.mul(group, record.elements * tile.rows));
+}
+
+/// Fetches as many lines as the group has, one more for the scales: what
+/// TileBuilder::prefetch does line by line, with one address a panel.
+void GroupTile::prefetch() {
+  int64_t lead = leadOf(e.target, tile.family, tile.rows);
+  if (!lead)
+    return;
+  for (int64_t panel = 0; panel < tile.panels; ++panel) {
+    Value start = e.mul(tile.fetchedLine(panel, line, lead), 64);
+    for (int64_t i = 0; i <= layout.groupLines; ++i)
+      memref::PrefetchOp::create(e.b, e.loc, bytes,
+                                 ValueRange{e.add(start, 64 * i)},
+                                 /*isWrite=*/false, /*localityHint=*/3,
+                                 /*isDataCache=*/true);
+  }
+}
+
+Value GroupTile::loadBytes(Value start, int64_t first, int64_t count) {
+  return vector::LoadOp::create(e.b, e.loc,
+                                VectorType::get({count}, e.b.getI8Type()),
+                                bytes, ValueRange{e.add(start, first)});
+}
+
+/// A kind of scale (0) or minimum (1) of vector v's lanes, as f32.
+Value GroupTile::loadScales(int64_t v, int64_t kind) {
+  int64_t each = layout.scaleBytes;
+  Value raw = loadBytes(scales[panelOf(v)], 64 * kind + laneOf(v) * each,
+                        e.lanes * each);
+  if (each == 2) {
+    Value halves = vector::BitCastOp::create(e.b, e.loc,
+                                             e.vectorOf(e.b.getF16Type()), raw);
+    return e.widen(halves);
+  }
+  // E8M0: the exponent of f32.
+  Type i32 = e.vectorOf(e.b.getI32Type());
+  Value bits = arith::ExtUIOp::create(e.b, e.loc, i32, raw);
+  bits = arith::ShLIOp::create(e.b, e.loc, bits, e.integer(i32, 23));
+  return arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits);
+}
+
+/// The unsigned bytes of quad 0 or 1 of a line, as products take them.
+SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
+  Type i32 = bytes.getType();
+  if (layout.isNibbles()) {
+    if (quad)
+      bytes = arith::ShRUIOp::create(e.b, e.loc, bytes, e.integer(i32, 4));
+    bytes =
+        arith::AndIOp::create(e.b, e.loc, bytes, e.integer(i32, 0x0f0f0f0f));
+  }
+  if (layout.isTable) {
+    int8_t table[16], bias = productBias(layout);
+    for (int i = 0; i < 8; ++i) {
+      table[i] = bias + lm::kDoubledE2M1[i];
+      table[8 + i] = bias - lm::kDoubledE2M1[i];
+    }
+    bytes = emitLookUp(e, bytes, table);
+  }
+  return emitWeightQuads(e, bytes);
+}
+
+/// What takes back the bias of unsigned weights.
+SmallVector<Value> GroupTile::startSums() {
+  Value zero = e.integer(e.vectorOf(e.b.getI32Type()), 0);
+  SmallVector<Value> sums;
+  for (int64_t r = 0; r < tile.rows; ++r)
+    sums.append(tile.vectors(),
+                productBias(layout) ? loadRow(r, record.offsetAt()) : zero);
+  return sums;
+}
+
+void GroupTile::addLine(int64_t line, SmallVectorImpl<Value> &sums) {
+  int64_t n = tile.vectors();
+  SmallVector<Value> vectors;
+  for (int64_t v = 0; v < n; ++v) {
+    Value raw =
+        loadBytes(starts[panelOf(v)], 64 * line + 4 * laneOf(v), 4 * e.lanes);
+    vectors.push_back(vector::BitCastOp::create(
+        e.b, e.loc, e.vectorOf(e.b.getI32Type()), raw));
+  }
+  int64_t quads = layout.isNibbles() ? 2 : 1, each = quadElements(e.target);
+  for (int64_t q = 0; q < quads; ++q) {
+    SmallVector<SmallVector<Value>> weights;
+    for (Value vector : vectors)
+      weights.push_back(unpack(vector, q));
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      SmallVector<Value> row;
+      for (int64_t i = 0; i < each; ++i)
+        row.push_back(loadRow(r, (line * quads + q) * each + i));
+      for (int64_t v = 0; v < n; ++v) {
+        Value &sum = sums[r * n + v];
+        sum = emitDotQuads(e, sum, row, weights[v]);
+      }
+    }
+  }
+}
+
+SmallVector<Value> GroupTile::addTo(ValueRange carried, ValueRange sums) {
+  SmallVector<Value> acc(carried);
+  int64_t n = tile.vectors();
+  auto asFloat = [&](Value bits) -> Value {
+    return arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits);
+  };
+  SmallVector<Value> factors, minima;
+  for (int64_t v = 0; v < n; ++v) {
+    factors.push_back(loadScales(v, 0));
+    if (layout.hasMinimum())
+      minima.push_back(loadScales(v, 1));
+  }
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    Value rowScale = asFloat(loadRow(r, record.scaleAt()));
+    Value rowSum =
+        layout.hasMinimum() ? asFloat(loadRow(r, record.offsetAt())) : Value();
+    for (int64_t v = 0; v < n; ++v) {
+      Value &sum = acc[r * n + v];
+      Value exact =
+          arith::SIToFPOp::create(e.b, e.loc, e.vectorType(), sums[r * n + v]);
+      sum = e.fma(exact, e.mulf(factors[v], rowScale), sum);
+      if (rowSum)
+        sum = e.fma(minima[v], rowSum, sum);
+    }
+  }
+  return acc;
+}
+
+Value TileBuilder::countGroups() {
+  QuantisedLayout layout = QuantisedLayout::of(family.format);
+  return e.mul(e.div(lines, layout.blockLines()), layout.groups);
+}
+
+SmallVector<Value> TileBuilder::accumulateGroup(Value group,
+                                                ValueRange carried) {
+  GroupTile tile(*this, group);
+  tile.prefetch();
+  SmallVector<Value> sums = tile.startSums();
+  for (int64_t line = 0; line < tile.layout.groupLines; ++line)
+    tile.addLine(line, sums);
+  return tile.addTo(carried, sums);
+}

@@ -21,7 +21,8 @@ static double now(void) {
 static volatile float sink;
 
 #if defined(__AVX512VNNI__)
-enum { LANES = 16, ROWS = 6, VECTORS = 2, QUAD = 1 };
+enum { LANES = 16, ROWS = 6, VECTORS = 2, TOGETHER = 2, QUAD = 1 };
+#define UNROLL _Pragma("unroll")
 typedef __m512i ints;
 typedef __m512 floats;
 #define LOAD(p) _mm512_loadu_si512(p)
@@ -40,7 +41,8 @@ typedef __m512 floats;
   (acc) = _mm512_dpbusd_epi32(acc, w, SET1((row)[r]))
 #else
 /// Bytes as pairs of 16 bits.
-enum { LANES = 8, ROWS = 3, VECTORS = 2, QUAD = 2 };
+enum { LANES = 8, ROWS = 6, VECTORS = 2, TOGETHER = 1, QUAD = 2 };
+#define UNROLL _Pragma("clang loop unroll(disable)")
 typedef __m256i ints;
 typedef __m256 floats;
 #define LOAD(p) _mm256_loadu_si256((const __m256i *)(p))
@@ -64,7 +66,10 @@ typedef __m256 floats;
   } while (0)
 #endif
 
+#define EACH(i, n) _Pragma("unroll") for (int i = 0; i < (n); i++)
+
 /// `count` times one group; weights are VECTORS runs of 512 bytes and scales.
+/// TOGETHER vectors are summed at a time, lines one after the other (UNROLL).
 #define GROUPS(NAME, NIBBLES, LOOKS_UP, HAS_MINIMUM)                           \
   static __attribute__((noinline)) void groups_##NAME(                         \
       const char *lines, const int32_t *rows, float *out, long count) {        \
@@ -72,42 +77,41 @@ typedef __m256 floats;
     const ints table = TABLE(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, \
                                            11, 10, 9, 8, 6, 4, 0));            \
     floats acc[ROWS][VECTORS];                                                 \
-    for (int r = 0; r < ROWS; r++)                                             \
-      for (int v = 0; v < VECTORS; v++)                                        \
-        acc[r][v] = SETF(0);                                                   \
+    EACH(r, ROWS) EACH(v, VECTORS) acc[r][v] = SETF(0);                        \
     const float *scales = (const float *)(rows + 8 * QUAD * ROWS);             \
     while (count--) {                                                          \
-      ints sum[ROWS][VECTORS];                                                 \
-      _Pragma("unroll") for (int r = 0; r < ROWS; r++) _Pragma(                \
-          "unroll") for (int v = 0; v < VECTORS; v++) sum[r][v] =              \
-          HAS_MINIMUM ? SET1(0) : SET1(rows[(8 * QUAD + 1) * ROWS + r]);       \
-      _Pragma("unroll") for (int q = 0; q < 8; q++) {                          \
-        ints w[VECTORS];                                                       \
-        _Pragma("unroll") for (int v = 0; v < VECTORS; v++) {                  \
-          const char *at = lines + v * 1024;                                   \
-          w[v] = LOAD(at + (NIBBLES ? q / 2 : q) * 64);                        \
-          if (NIBBLES)                                                         \
-            w[v] = AND(q % 2 ? SHIFT4(w[v]) : w[v], low);                      \
-          if (LOOKS_UP)                                                        \
-            w[v] = LOOKUP(table, w[v]);                                        \
+      EACH(s, VECTORS / TOGETHER) {                                            \
+        const char *strip = lines + s * TOGETHER * 1024;                       \
+        ints sum[ROWS][TOGETHER];                                              \
+        EACH(r, ROWS) EACH(v, TOGETHER) sum[r][v] =                            \
+            HAS_MINIMUM ? SET1(0) : SET1(rows[(8 * QUAD + 1) * ROWS + r]);     \
+        UNROLL for (int line = 0; line < (NIBBLES ? 4 : 8); line++) {          \
+          EACH(half, NIBBLES ? 2 : 1) {                                        \
+            ints w[TOGETHER];                                                  \
+            EACH(v, TOGETHER) {                                                \
+              w[v] = LOAD(strip + v * 1024 + line * 64);                       \
+              if (NIBBLES)                                                     \
+                w[v] = AND(half ? SHIFT4(w[v]) : w[v], low);                   \
+              if (LOOKS_UP)                                                    \
+                w[v] = LOOKUP(table, w[v]);                                    \
+            }                                                                  \
+            const int32_t *quad =                                              \
+                rows + ((NIBBLES ? 2 : 1) * line + half) * QUAD * ROWS;        \
+            EACH(r, ROWS) EACH(v, TOGETHER) DOT(sum[r][v], w[v], quad, r);     \
+          }                                                                    \
         }                                                                      \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++) _Pragma(              \
-            "unroll") for (int v = 0; v < VECTORS; v++)                        \
-            DOT(sum[r][v], w[v], rows + q * QUAD * ROWS, r);                   \
-      }                                                                        \
-      _Pragma("unroll") for (int r = 0; r < ROWS; r++) _Pragma(                \
-          "unroll") for (int v = 0; v < VECTORS; v++) {                        \
-        const char *at = lines + v * 1024 + 512;                               \
-        acc[r][v] = FMA(FLOAT(sum[r][v]), MUL(SCALE(at), SETF(scales[r])),     \
-                        acc[r][v]);                                            \
-        if (HAS_MINIMUM)                                                       \
-          acc[r][v] =                                                          \
-              FMA(SCALE(at + 64), SETF(scales[ROWS + r]), acc[r][v]);          \
+        EACH(r, ROWS) EACH(v, TOGETHER) {                                      \
+          const char *at = strip + v * 1024 + 512;                             \
+          floats *total = &acc[r][s * TOGETHER + v];                           \
+          *total = FMA(FLOAT(sum[r][v]), MUL(SCALE(at), SETF(scales[r])),      \
+                       *total);                                                \
+          if (HAS_MINIMUM)                                                     \
+            *total = FMA(SCALE(at + 64), SETF(scales[ROWS + r]), *total);      \
+        }                                                                      \
       }                                                                        \
       __asm__ volatile("" ::: "memory");                                       \
     }                                                                          \
-    for (int r = 0; r < ROWS; r++)                                             \
-      for (int v = 0; v < VECTORS; v++)                                        \
+    EACH(r, ROWS) EACH(v, VECTORS)                                             \
         STORE(out + (r * VECTORS + v) * LANES, acc[r][v]);                     \
   }
 

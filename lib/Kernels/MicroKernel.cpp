@@ -27,7 +27,7 @@ TileFamily TileFamily::of(lm::Format format, const Target &target) {
 int64_t TileFamily::maxRows(const Target &target) const {
   if (recipe != Recipe::GroupSums)
     return target.maxTileRows();
-  return target.lanes == 16 ? 6 : 3;
+  return 6;
 }
 
 int64_t moec::kernels::widePanels(const Target &target,

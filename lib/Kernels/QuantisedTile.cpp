@@ -29,19 +29,23 @@ struct GroupTile {
   GroupTile(TileBuilder &tile, Value group);
 
   void prefetch();
-  Value loadBytes(Value start, int64_t first, int64_t count);
+  Value loadBytes(Value start, Value first, int64_t count);
   int64_t panelOf(int64_t v) const { return v / tile.vectorsPerPanel(); }
   int64_t laneOf(int64_t v) const {
     return v % tile.vectorsPerPanel() * e.lanes;
   }
   Value loadScales(int64_t v, int64_t kind);
-  Value loadRow(int64_t row, int64_t at) {
-    return tile.broadcastRow(row, e.add(element, at * tile.rows));
+  Value loadRow(int64_t row, Value at) {
+    return tile.broadcastRow(row, e.add(element, e.mul(at, tile.rows)));
   }
+  Value loadRow(int64_t row, int64_t at) { return loadRow(row, e.index(at)); }
   SmallVector<Value> unpack(Value bytes, int64_t quad);
-  SmallVector<Value> startSums();
-  void addLine(int64_t line, SmallVectorImpl<Value> &sums);
-  SmallVector<Value> addTo(ValueRange acc, ValueRange sums);
+  SmallVector<Value> startSums(int64_t vectors);
+  void addLine(Value line, int64_t first, int64_t vectors,
+               SmallVectorImpl<Value> &sums);
+  SmallVector<Value> sumLines(int64_t first, int64_t vectors);
+  void addTo(SmallVectorImpl<Value> &acc, int64_t first, int64_t vectors,
+             ValueRange sums);
 };
 } // namespace
 
@@ -80,7 +84,7 @@ void GroupTile::prefetch() {
   }
 }
 
-Value GroupTile::loadBytes(Value start, int64_t first, int64_t count) {
+Value GroupTile::loadBytes(Value start, Value first, int64_t count) {
   return vector::LoadOp::create(e.b, e.loc,
                                 VectorType::get({count}, e.b.getI8Type()),
                                 bytes, ValueRange{e.add(start, first)});
@@ -89,8 +93,9 @@ Value GroupTile::loadBytes(Value start, int64_t first, int64_t count) {
 /// A kind of scale (0) or minimum (1) of vector v's lanes, as f32.
 Value GroupTile::loadScales(int64_t v, int64_t kind) {
   int64_t each = layout.scaleBytes;
-  Value raw = loadBytes(scales[panelOf(v)], 64 * kind + laneOf(v) * each,
-                        e.lanes * each);
+  Value raw =
+      loadBytes(scales[panelOf(v)], e.index(64 * kind + laneOf(v) * each),
+                e.lanes * each);
   if (each == 2) {
     Value halves = vector::BitCastOp::create(e.b, e.loc,
                                              e.vectorOf(e.b.getF16Type()), raw);
@@ -124,67 +129,83 @@ SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
 }
 
 /// What takes back the bias of unsigned weights.
-SmallVector<Value> GroupTile::startSums() {
+SmallVector<Value> GroupTile::startSums(int64_t vectors) {
   Value zero = e.integer(e.vectorOf(e.b.getI32Type()), 0);
   SmallVector<Value> sums;
   for (int64_t r = 0; r < tile.rows; ++r)
-    sums.append(tile.vectors(),
+    sums.append(vectors,
                 productBias(layout) ? loadRow(r, record.offsetAt()) : zero);
   return sums;
 }
 
-void GroupTile::addLine(int64_t line, SmallVectorImpl<Value> &sums) {
-  int64_t n = tile.vectors();
-  SmallVector<Value> vectors;
-  for (int64_t v = 0; v < n; ++v) {
-    Value raw =
-        loadBytes(starts[panelOf(v)], 64 * line + 4 * laneOf(v), 4 * e.lanes);
-    vectors.push_back(vector::BitCastOp::create(
-        e.b, e.loc, e.vectorOf(e.b.getI32Type()), raw));
-  }
+/// Adds the products of a line of `vectors` vectors from `first` on.
+void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
+                        SmallVectorImpl<Value> &sums) {
+  SmallVector<Value> raw;
+  for (int64_t v = first; v < first + vectors; ++v)
+    raw.push_back(vector::BitCastOp::create(
+        e.b, e.loc, e.vectorOf(e.b.getI32Type()),
+        loadBytes(starts[panelOf(v)],
+                  e.add(e.mul(line, 64), 4 * laneOf(v)), 4 * e.lanes)));
   int64_t quads = layout.isNibbles() ? 2 : 1, each = quadElements(e.target);
   for (int64_t q = 0; q < quads; ++q) {
     SmallVector<SmallVector<Value>> weights;
-    for (Value vector : vectors)
+    for (Value vector : raw)
       weights.push_back(unpack(vector, q));
     for (int64_t r = 0; r < tile.rows; ++r) {
       SmallVector<Value> row;
       for (int64_t i = 0; i < each; ++i)
-        row.push_back(loadRow(r, (line * quads + q) * each + i));
-      for (int64_t v = 0; v < n; ++v) {
-        Value &sum = sums[r * n + v];
+        row.push_back(
+            loadRow(r, e.add(e.mul(line, quads * each), q * each + i)));
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value &sum = sums[r * vectors + v];
         sum = emitDotQuads(e, sum, row, weights[v]);
       }
     }
   }
 }
 
-SmallVector<Value> GroupTile::addTo(ValueRange carried, ValueRange sums) {
-  SmallVector<Value> acc(carried);
-  int64_t n = tile.vectors();
+/// The sums of the group. With 32 registers its lines stand one after the
+/// other; with 16 LLVM would load all of them before the first product, and
+/// spill, so that there they are a loop.
+SmallVector<Value> GroupTile::sumLines(int64_t first, int64_t vectors) {
+  SmallVector<Value> sums = startSums(vectors);
+  if (e.target.registers < 32)
+    return e.loop(e.index(0), e.index(layout.groupLines), 1, sums,
+                  [&](Value line, ValueRange carried) {
+                    SmallVector<Value> next(carried);
+                    addLine(line, first, vectors, next);
+                    return next;
+                  });
+  for (int64_t line = 0; line < layout.groupLines; ++line)
+    addLine(e.index(line), first, vectors, sums);
+  return sums;
+}
+
+void GroupTile::addTo(SmallVectorImpl<Value> &acc, int64_t first,
+                      int64_t vectors, ValueRange sums) {
   auto asFloat = [&](Value bits) -> Value {
     return arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits);
   };
   SmallVector<Value> factors, minima;
-  for (int64_t v = 0; v < n; ++v) {
+  for (int64_t v = first; v < first + vectors; ++v) {
     factors.push_back(loadScales(v, 0));
     if (layout.hasMinimum())
       minima.push_back(loadScales(v, 1));
   }
   for (int64_t r = 0; r < tile.rows; ++r) {
     Value rowScale = asFloat(loadRow(r, record.scaleAt()));
-    Value rowSum =
-        layout.hasMinimum() ? asFloat(loadRow(r, record.offsetAt())) : Value();
-    for (int64_t v = 0; v < n; ++v) {
-      Value &sum = acc[r * n + v];
-      Value exact =
-          arith::SIToFPOp::create(e.b, e.loc, e.vectorType(), sums[r * n + v]);
+    Value rowSum = layout.hasMinimum() ? asFloat(loadRow(r, record.offsetAt()))
+                                       : Value();
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value &sum = acc[r * tile.vectors() + first + v];
+      Value exact = arith::SIToFPOp::create(e.b, e.loc, e.vectorType(),
+                                            sums[r * vectors + v]);
       sum = e.fma(exact, e.mulf(factors[v], rowScale), sum);
       if (rowSum)
         sum = e.fma(minima[v], rowSum, sum);
     }
   }
-  return acc;
 }
 
 Value TileBuilder::countGroups() {
@@ -196,8 +217,13 @@ SmallVector<Value> TileBuilder::accumulateGroup(Value group,
                                                 ValueRange carried) {
   GroupTile tile(*this, group);
   tile.prefetch();
-  SmallVector<Value> sums = tile.startSums();
-  for (int64_t line = 0; line < tile.layout.groupLines; ++line)
-    tile.addLine(line, sums);
-  return tile.addTo(carried, sums);
+  SmallVector<Value> acc(carried);
+  // With 16 registers the sums of one vector at a time stay in them; those in
+  // f32 wait in memory meanwhile.
+  int64_t together = e.target.registers >= 32 ? vectors() : 1;
+  for (int64_t first = 0; first < vectors(); first += together) {
+    SmallVector<Value> sums = tile.sumLines(first, together);
+    tile.addTo(acc, first, together, sums);
+  }
+  return acc;
 }

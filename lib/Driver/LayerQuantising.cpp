@@ -219,14 +219,13 @@ void GroupPacker::run(Value lane, Value number, Value panel) {
   findScale();
   Value block = e.mul(e.div(number, layout.groups), layout.blockLines());
   Value inBlock = e.rem(number, e.index(layout.groups));
-  storeCodes(codes(), e.add(block, e.mul(inBlock, layout.groupLines)), lane,
-             panel);
-  Value line = e.add(block, layout.groups * layout.groupLines);
+  Value line = e.add(block, e.mul(inBlock, layout.groupLines));
+  storeCodes(codes(), e.add(line, layout.scaleLines), lane, panel);
   Value byte = e.mul(e.add(e.mul(inBlock, lm::PackedType::kLanes), lane),
                      layout.scaleBytes);
-  storeScale(stored, line, byte, panel);
+  storeScale(stored, block, byte, panel);
   if (layout.hasMinimum())
-    storeScale(storedMinimum, e.add(line, 1), byte, panel);
+    storeScale(storedMinimum, e.add(block, 1), byte, panel);
 }
 
 void moec::emitQuantisedGroup(Emitter &e, Format format, ArrayRef<Value> values,

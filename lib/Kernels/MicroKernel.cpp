@@ -33,21 +33,22 @@ int64_t TileFamily::maxRows(const Target &target) const {
 int64_t moec::kernels::widePanels(const Target &target,
                                   const TileFamily &family, int64_t rows) {
   if (family.recipe == Recipe::GroupSums)
-    return rows == 1 && target.lanes == 16 ? target.streamPanels : 2;
+    return target.lanes == 8 ? 2 : std::max<int64_t>(8 / rows, 2);
   if (target.lanes == 16)
     return rows <= 2 ? target.streamPanels : rows <= 5 ? 4 : 2;
   return rows == 1 ? 4 : 2;
 }
 
-/// Lines ahead that tiles of few rows fetch groups: their scales, 16 lines
-/// behind, break the order that a machine's own prefetchers follow (Zen 4, one
-/// thread, T=1: 21 GB/s with, 19 without).
-static constexpr int64_t kGroupLead = 24;
+/// Lines ahead that a tile of few rows fetches nibbles: a line of them takes so
+/// many instructions that too few are on their way at once.
+static constexpr int64_t kNibbleLead = 64;
 
 int64_t moec::kernels::leadOf(const Target &target, const TileFamily &family,
                               int64_t rows) {
-  if (family.recipe == Recipe::GroupSums && rows < family.maxRows(target) / 2)
-    return std::max(target.prefetchLines, kGroupLead);
+  if (family.recipe == Recipe::GroupSums &&
+      widePanels(target, family, rows) > 2 &&
+      lm::QuantisedLayout::of(family.format).isNibbles())
+    return kNibbleLead;
   return rows < family.maxRows(target) / 2 ? target.prefetchLines
                                            : target.blockPrefetchLines;
 }
@@ -68,9 +69,9 @@ Value TileBuilder::loadPairs(int64_t v, Value k) {
   int64_t perPanel = vectorsPerPanel(), pairLanes = 2 * e.lanes;
   Value column = e.index(v % perPanel * pairLanes);
   Type element = lm::getStorageType(family.format, e.b.getContext());
-  return vector::LoadOp::create(
-      e.b, e.loc, VectorType::get({pairLanes}, element), bLines,
-      ValueRange{panelLine(v / perPanel, k), column});
+  return vector::LoadOp::create(e.b, e.loc,
+                                VectorType::get({pairLanes}, element), bLines,
+                                ValueRange{panelLine(v / perPanel, k), column});
 }
 
 SmallVector<Value> TileBuilder::loadSteps(int64_t v, Value k) {
@@ -111,8 +112,7 @@ Value TileBuilder::fetchedLine(int64_t panel, Value k, int64_t lead) {
   }
   // Behind the end of a panel comes the same panel of the next group.
   Value far = e.add(k, lead);
-  far = e.select(e.less(far, lines), far,
-                 e.add(far, e.mul(lines, panels - 1)));
+  far = e.select(e.less(far, lines), far, e.add(far, e.mul(lines, panels - 1)));
   return panelLine(panel, far);
 }
 
@@ -266,7 +266,8 @@ func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
   func::ReturnOp::create(b, e.loc);
   for (auto [i, rows] : llvm::enumerate(cases)) {
     b.setInsertionPointToStart(&sw.getCaseRegions()[i].emplaceBlock());
-    callTiles(e, module, family, rows, wide ? widePanels(target, family, rows) : 2,
+    callTiles(e, module, family, rows,
+              wide ? widePanels(target, family, rows) : 2,
               function.getArguments().drop_front());
     scf::YieldOp::create(b, e.loc);
   }

@@ -196,9 +196,9 @@ def quantised_panels(weight, kind, paired=False):
         if kind != "int8":
             lanes = lanes[..., 0::2, :] | lanes[..., 1::2, :] << 4
         lines = lanes.transpose(0, 2, 3, 4, 1, 5).reshape(count, padded // span, -1)
-        tail = [s.reshape(count, 16, padded // span, span // 32, -1).transpose(0, 2, 3, 1, 4)
+        head = [s.reshape(count, 16, padded // span, span // 32, -1).transpose(0, 2, 3, 1, 4)
                 .reshape(count, padded // span, -1) for s in scales]
-        blocks.append(np.concatenate([lines, *tail], -1).reshape(count, -1))
+        blocks.append(np.concatenate([*head, lines], -1).reshape(count, -1))
     result = np.stack(blocks, 1) if paired else blocks[0]
     values = np.zeros((rows, padded), np.float32)
     values[:, :columns] = weight

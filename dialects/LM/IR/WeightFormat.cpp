@@ -88,7 +88,7 @@ void mlir::lm::storeGroup(Format format, const QuantisedGroup &group,
   QuantisedLayout layout = QuantisedLayout::of(format);
   char *block = panel + number / layout.groups * layout.blockLines() * 64;
   int64_t inBlock = number % layout.groups;
-  char *lines = block + inBlock * layout.groupLines * 64 + lane * 4;
+  char *lines = block + layout.groupLine(inBlock) * 64 + lane * 4;
   for (int64_t line = 0; line < layout.groupLines; ++line)
     for (int64_t i = 0; i < 4; ++i) {
       const uint8_t *code = group.codes.data() + i;
@@ -96,8 +96,8 @@ void mlir::lm::storeGroup(Format format, const QuantisedGroup &group,
                                  ? code[8 * line] | code[8 * line + 4] << 4
                                  : code[4 * line];
     }
-  char *scales = block + layout.groups * layout.groupLines * 64 +
-                 (inBlock * PackedType::kLanes + lane) * layout.scaleBytes;
+  char *scales =
+      block + (inBlock * PackedType::kLanes + lane) * layout.scaleBytes;
   scales[0] = group.scale & 0xff;
   if (layout.scaleBytes == 2)
     scales[1] = group.scale >> 8;

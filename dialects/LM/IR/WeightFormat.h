@@ -34,8 +34,8 @@ std::optional<Format> getWeightFormat(Value weight);
 Type getWeightElement(Type type);
 
 /// How the groups of a quantised format lie in a panel: blocks of some groups,
-/// each group's integers in lines of 16 lanes of 4 bytes, then the lines with
-/// the block's scales.
+/// the lines with a block's scales first, then each group's integers in lines
+/// of 16 lanes of 4 bytes. Who reads group after group reads ascending lines.
 struct QuantisedLayout {
   int64_t groups;     ///< of a block
   int64_t groupLines; ///< 8 for bytes, 4 for nibbles
@@ -47,6 +47,10 @@ struct QuantisedLayout {
   bool isTable = false;
 
   static QuantisedLayout of(Format format);
+  /// First line of a group of a block.
+  int64_t groupLine(int64_t group) const {
+    return scaleLines + group * groupLines;
+  }
   int64_t blockLines() const { return groups * groupLines + scaleLines; }
   int64_t linesOf(int64_t columns) const;
   /// K padded to whole blocks.

@@ -49,16 +49,17 @@ struct Panel {
   }
   uint8_t code(int64_t lane, int64_t k) const {
     int64_t group = k % blockColumns() / 32, inGroup = k % 32;
+    int64_t scales = format == Format::Int4Min ? 128 : 64;
     if (format == Format::Int8)
-      return block(k)[group * 512 + inGroup / 4 * 64 + lane * 4 + k % 4];
+      return block(
+          k)[scales + group * 512 + inGroup / 4 * 64 + lane * 4 + k % 4];
     uint8_t byte =
-        block(k)[group * 256 + inGroup / 8 * 64 + lane * 4 + k % 4];
+        block(k)[scales + group * 256 + inGroup / 8 * 64 + lane * 4 + k % 4];
     return inGroup % 8 < 4 ? byte & 15 : byte >> 4;
   }
   uint16_t scale(int64_t lane, int64_t k, int64_t kind = 0) const {
     int64_t group = k % blockColumns() / 32;
-    int64_t line = format == Format::Int4Min ? 8 : blockLines() - 1;
-    const uint8_t *at = block(k) + (line + kind) * 64;
+    const uint8_t *at = block(k) + kind * 64;
     if (format == Format::MXFP4)
       return at[group * 16 + lane];
     at += group * 32 + lane * 2;
@@ -72,8 +73,8 @@ TEST_P(Pack, PutsEveryGroupWhereTheLayoutSays) {
   mlir::MLIRContext context;
   context.loadDialect<LMDialect>();
   for (Layout layout : {Layout::Panel, Layout::PairedPanel}) {
-    auto type = PackedType::get(&context, {2, kRows, kColumns}, GetParam(),
-                                layout);
+    auto type =
+        PackedType::get(&context, {2, kRows, kColumns}, GetParam(), layout);
     int64_t panels = type.getPanels(), size = type.getLines() * 64;
     EXPECT_EQ(panels, 4);
     std::vector<char> bytes(type.getMatrixBytes(), char(0xaa));
@@ -82,7 +83,7 @@ TEST_P(Pack, PutsEveryGroupWhereTheLayoutSays) {
       bool paired = layout == Layout::PairedPanel, isUp = row >= 32;
       int64_t half = row % 32;
       int64_t panel = paired ? half / 16 * 2 + isUp : row / 16;
-      int64_t logical = !paired ? (row < kRows ? row : -1)
+      int64_t logical = !paired            ? (row < kRows ? row : -1)
                         : half < kRows / 2 ? half + isUp * kRows / 2
                                            : -1;
       Panel view{GetParam(),

@@ -17,6 +17,7 @@
 #include "Progress.h"
 #include "Remarks.h"
 #include "TokenizerFiles.h"
+#include "dialects/LM/IR/WeightFormat.h"
 #include "dialects/MoE/Transforms/BufferContext.h"
 #include "moe/Driver/Codegen.h"
 #include "moe/Import/ModelBuilder.h"
@@ -405,6 +406,23 @@ llvm::Error Compilation::emitLibrary() {
               });
 }
 
+/// Bytes of all weights, nearly: packing pads rows to panels, a few percent at
+/// most, and norms are small.
+static uint64_t weightBytes(const ::moe::ModelConfig &config,
+                            std::optional<mlir::lm::Format> format) {
+  uint64_t width = config.weightType == ::moe::ElementType::F32 ? 4 : 2;
+  uint64_t count = ::moe::countParameters(config).total;
+  if (!format)
+    return count * width;
+  uint64_t kept = config.vocab * config.hidden * 2; // embedding and head
+  for (const ::moe::LayerConfig &layer : config.layers)
+    kept += layer.sparse ? layer.experts * config.hidden : 0;
+  kept = std::min(kept, count);
+  auto layout = mlir::lm::QuantisedLayout::of(*format);
+  uint64_t block = layout.groups * mlir::lm::kGroup * 16;
+  return kept * width + (count - kept) * layout.blockLines() * 64 / block;
+}
+
 /// What a user should know before waiting: the machine, and how much it will
 /// be. An executable that the disk has no room for is not begun.
 llvm::Error Compilation::estimate() {
@@ -416,9 +434,7 @@ llvm::Error Compilation::estimate() {
     llvm::errs() << "moec: " << line << "\n";
     return llvm::Error::success();
   }
-  // Packing pads rows to panels: a few percent at most.
-  uint64_t bytes = ::moe::countParameters(*config).total *
-                   (config->weightType == ::moe::ElementType::F32 ? 4 : 2);
+  uint64_t bytes = weightBytes(*config, options.weightFormat);
   llvm::errs() << "moec: " << line << ", weights " << showBytes(bytes)
                << (embedded ? "" : " beside the executable") << "\n";
   return checkRoom(names.of(Emit::Executable), bytes);

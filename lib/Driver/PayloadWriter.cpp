@@ -94,11 +94,15 @@ static ordered_json stepDescription(const PayloadInputs &inputs,
   return step;
 }
 
-/// Quantised weights have a recipe of their own; the rest is floats.
+/// Quantised weights have a recipe of their own; the products beside them read
+/// rows of f32, which widens.
 static std::string recipeName(const PayloadInputs &inputs,
                               const CodeVersion &version) {
-  std::string name = version.machine.kernels.recipeName();
-  return inputs.weightFormat ? "group-sums, " + name : name;
+  kernels::Target target = version.machine.kernels;
+  if (!inputs.weightFormat)
+    return target.recipeName();
+  target.recipe = kernels::Recipe::WidenFMA;
+  return "group-sums, " + target.recipeName();
 }
 
 static ordered_json targetDescription(const PayloadInputs &inputs,

@@ -24,7 +24,7 @@ int64_t PackedWeight::rowElements(const Target &target) const {
   if (lm::isQuantised(format)) {
     auto layout = lm::QuantisedLayout::of(format);
     return layout.paddedColumns(lines) / lm::kGroup *
-           QuantisedRecord::of(target).elements;
+           QuantisedRecord::of(target, format).elements;
   }
   return format == lm::Format::F32 ? lines : 2 * lines;
 }
@@ -217,7 +217,8 @@ void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
 void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
                               function_ref<Value(Value)> source) {
   if (family.recipe == Recipe::GroupSums) {
-    int64_t groups = rowElements() / QuantisedRecord::of(e.target).elements;
+    int64_t groups = rowElements() /
+                     QuantisedRecord::of(e.target, weight.format).elements;
     e.loop(e.index(0), rows, 1, [&](Value r) {
       emitQuantisedRow(e, weight.format, x, source(e.add(first, r)), columnsOfX,
                        groups, packed, offset, r, rows);

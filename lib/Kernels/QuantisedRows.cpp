@@ -7,7 +7,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "QuantisedRows.h"
-#include "ISA/DotQuads.h"
 
 #include <limits>
 
@@ -20,8 +19,18 @@ int64_t moec::kernels::productBias(const QuantisedLayout &layout) {
   return layout.isTable ? lm::kDoubledE2M1[7] : layout.bias;
 }
 
-QuantisedRecord QuantisedRecord::of(const Target &target) {
-  int64_t quads = kGroup / 4 * quadElements(target);
+int64_t moec::kernels::largestInteger(const QuantisedLayout &layout) {
+  return layout.isTable       ? 2 * lm::kDoubledE2M1[7]
+         : layout.isNibbles() ? 15
+                              : 255;
+}
+
+ByteDot moec::kernels::byteDotOf(const Target &target, lm::Format format) {
+  return byteDotOf(target, largestInteger(QuantisedLayout::of(format)));
+}
+
+QuantisedRecord QuantisedRecord::of(const Target &target, lm::Format format) {
+  int64_t quads = kGroup / 4 * quadElements(byteDotOf(target, format));
   return {quads, quads + 2};
 }
 
@@ -33,7 +42,7 @@ constexpr int64_t kRounderBits = 0x4b400000;
 /// One group of one row.
 struct GroupQuantiser {
   Emitter &e;
-  QuantisedLayout layout;
+  lm::Format format;
   Value packed, base, rows; // base: offset + lane of the group's record
 
   void put(int64_t element, Value value) {
@@ -42,6 +51,7 @@ struct GroupQuantiser {
     memref::StoreOp::create(e.b, e.loc, value, packed,
                             ValueRange{e.add(base, e.mul(rows, element))});
   }
+  QuantisedLayout layout() const { return QuantisedLayout::of(format); }
   Value largestBits(ArrayRef<Value> x);
   void store(ArrayRef<Value> x);
 };
@@ -86,29 +96,29 @@ void GroupQuantiser::store(ArrayRef<Value> x) {
   }
   int64_t element = 0;
   for (Value part : integers)
-    for (Value quad : emitRowQuads(e, part))
+    for (Value quad : emitRowQuads(e, byteDotOf(e.target, format), part))
       put(element++, quad);
   // Modulo 2^32 the rounders leave the sum of the integers.
   sum =
       vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::ADD, sum);
   sum = e.sub(sum, e.integer(i32, kGroup * kRounderBits));
   // Codes of a table are twice their values.
-  Value scale = e.divf(most, e.f32(layout.isTable ? 254 : 127));
+  Value scale = e.divf(most, e.f32(layout().isTable ? 254 : 127));
   scale = e.select(isZero, none, scale);
   scale = e.select(isFinite, scale,
                    e.f32(std::numeric_limits<double>::quiet_NaN()));
   put(element++, scale);
-  if (layout.hasMinimum())
+  if (layout().hasMinimum())
     put(element, e.mulf(scale, arith::SIToFPOp::create(e.b, e.loc, f32, sum)));
   else
-    put(element, e.mul(sum, e.integer(i32, -productBias(layout))));
+    put(element, e.mul(sum, e.integer(i32, -productBias(layout()))));
 }
 
 void moec::kernels::emitQuantisedRow(Emitter &e, lm::Format format, Value x,
                                      Value source, int64_t columns,
                                      int64_t groups, Value packed, Value offset,
                                      Value lane, Value rows) {
-  QuantisedRecord record = QuantisedRecord::of(e.target);
+  QuantisedRecord record = QuantisedRecord::of(e.target, format);
   auto quantise = [&](Value group, int64_t count) {
     SmallVector<Value> parts;
     for (int64_t i = 0; i < kGroup; i += e.lanes) {
@@ -118,8 +128,7 @@ void moec::kernels::emitQuantisedRow(Emitter &e, lm::Format format, Value x,
     }
     Value base =
         e.add(e.add(offset, lane), e.mul(group, e.mul(rows, record.elements)));
-    GroupQuantiser{e, QuantisedLayout::of(format), packed, base, rows}.store(
-        parts);
+    GroupQuantiser{e, format, packed, base, rows}.store(parts);
   };
   int64_t whole = columns / kGroup;
   e.loop(e.index(0), e.index(whole), 1,

@@ -7,7 +7,7 @@
 #ifndef MOE_LIB_KERNELS_QUANTISEDROWS_H
 #define MOE_LIB_KERNELS_QUANTISEDROWS_H
 
-#include "Emitter.h"
+#include "ISA/DotQuads.h"
 #include "dialects/LM/IR/WeightFormat.h"
 
 namespace moec::kernels {
@@ -15,6 +15,11 @@ namespace moec::kernels {
 /// What is added to a format's integers to make them unsigned: of a table,
 /// its largest value.
 int64_t productBias(const mlir::lm::QuantisedLayout &layout);
+/// The largest integer that they have then.
+int64_t largestInteger(const mlir::lm::QuantisedLayout &layout);
+
+/// How integers of a format are multiplied.
+ByteDot byteDotOf(const Target &target, mlir::lm::Format format);
 
 /// How packed rows lie in memory, for a block of rows: record after record of
 /// i32 elements, one record a group of K. In a record element i of row r is at
@@ -24,7 +29,7 @@ int64_t productBias(const mlir::lm::QuantisedLayout &layout);
 struct QuantisedRecord {
   int64_t quads, elements;
 
-  static QuantisedRecord of(const Target &target);
+  static QuantisedRecord of(const Target &target, mlir::lm::Format format);
   int64_t scaleAt() const { return quads; }
   int64_t offsetAt() const { return quads + 1; }
 };

@@ -6,7 +6,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ISA/DotQuads.h"
 #include "QuantisedRows.h"
 #include "TileBuilder.h"
 
@@ -21,6 +20,7 @@ struct GroupTile {
   Emitter &e;
   QuantisedLayout layout;
   QuantisedRecord record;
+  ByteDot dot;
   Value bytes;                  // the weight, flat
   Value line, inBlock, element; // of the group
   SmallVector<Value> starts;    // bytes before the group, by panel
@@ -43,7 +43,9 @@ struct GroupTile {
   SmallVector<Value> startSums(int64_t vectors);
   void addLine(Value line, int64_t first, int64_t vectors,
                SmallVectorImpl<Value> &sums);
-  SmallVector<Value> sumLines(int64_t first, int64_t vectors);
+  SmallVector<Value> addLines(int64_t from, int64_t to, int64_t first,
+                              int64_t vectors, SmallVector<Value> sums);
+  SmallVector<Value> sumGroup(int64_t first, int64_t vectors);
   void addTo(SmallVectorImpl<Value> &acc, int64_t first, int64_t vectors,
              ValueRange sums);
 };
@@ -51,7 +53,8 @@ struct GroupTile {
 
 GroupTile::GroupTile(TileBuilder &tile, Value group)
     : tile(tile), e(tile.e), layout(QuantisedLayout::of(tile.family.format)),
-      record(QuantisedRecord::of(e.target)) {
+      record(QuantisedRecord::of(e.target, tile.family.format)),
+      dot(byteDotOf(e.target, tile.family.format)) {
   // Addresses are sums with a constant: two registers a panel serve all lines.
   bytes = memref::CollapseShapeOp::create(
       e.b, e.loc, tile.bLines, SmallVector<ReassociationIndices>{{0, 1}});
@@ -127,7 +130,7 @@ SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
     }
     bytes = emitLookUp(e, bytes, table);
   }
-  return emitWeightQuads(e, bytes);
+  return emitWeightQuads(e, dot, bytes);
 }
 
 /// What takes back the bias of unsigned weights.
@@ -149,7 +152,7 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
         e.b, e.loc, e.vectorOf(e.b.getI32Type()),
         loadBytes(starts[panelOf(v)], e.add(e.mul(line, 64), 4 * laneOf(v)),
                   4 * e.lanes)));
-  int64_t quads = layout.isNibbles() ? 2 : 1, each = quadElements(e.target);
+  int64_t quads = layout.isNibbles() ? 2 : 1, each = quadElements(dot);
   for (int64_t q = 0; q < quads; ++q) {
     SmallVector<SmallVector<Value>> weights;
     for (Value vector : raw)
@@ -161,26 +164,44 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
             loadRow(r, e.add(e.mul(line, quads * each), q * each + i)));
       for (int64_t v = 0; v < vectors; ++v) {
         Value &sum = sums[r * vectors + v];
-        sum = emitDotQuads(e, sum, row, weights[v]);
+        sum = emitDotQuads(e, dot, sum, row, weights[v]);
       }
     }
   }
 }
 
-/// The sums of the group. With 32 registers its lines stand one after the
-/// other; with 16 LLVM would load all of them before the first product, and
-/// spill, so that there they are a loop.
-SmallVector<Value> GroupTile::sumLines(int64_t first, int64_t vectors) {
-  SmallVector<Value> sums = startSums(vectors);
+/// Lines from .. to - 1. With 32 registers they stand one after the other; with
+/// 16 LLVM would load all of them before the first product, and spill, so that
+/// there they are a loop.
+SmallVector<Value> GroupTile::addLines(int64_t from, int64_t to, int64_t first,
+                                       int64_t vectors,
+                                       SmallVector<Value> sums) {
   if (e.target.registers < 32)
-    return e.loop(e.index(0), e.index(layout.groupLines), 1, sums,
+    return e.loop(e.index(from), e.index(to), 1, sums,
                   [&](Value line, ValueRange carried) {
                     SmallVector<Value> next(carried);
                     addLine(line, first, vectors, next);
                     return next;
                   });
-  for (int64_t line = 0; line < layout.groupLines; ++line)
+  for (int64_t line = from; line < to; ++line)
     addLine(e.index(line), first, vectors, sums);
+  return sums;
+}
+
+/// The sums of the group; narrow ones are widened before they may overflow.
+SmallVector<Value> GroupTile::sumGroup(int64_t first, int64_t vectors) {
+  SmallVector<Value> sums = startSums(vectors);
+  if (dot != ByteDot::Narrow)
+    return addLines(0, layout.groupLines, first, vectors, sums);
+  Value zero = e.integer(e.vectorOf(e.b.getI32Type()), 0);
+  int64_t together =
+      std::min(narrowQuads(largestInteger(layout)) / 2, layout.groupLines);
+  for (int64_t line = 0; line < layout.groupLines; line += together) {
+    SmallVector<Value> narrow(sums.size(), zero);
+    narrow = addLines(line, line + together, first, vectors, narrow);
+    for (auto [sum, part] : llvm::zip(sums, narrow))
+      sum = emitAddNarrow(e, sum, part);
+  }
   return sums;
 }
 
@@ -224,7 +245,7 @@ SmallVector<Value> TileBuilder::accumulateGroup(Value group,
   // f32 wait in memory meanwhile.
   int64_t together = e.target.registers >= 32 ? vectors() : 1;
   for (int64_t first = 0; first < vectors(); first += together) {
-    SmallVector<Value> sums = tile.sumLines(first, together);
+    SmallVector<Value> sums = tile.sumGroup(first, together);
     tile.addTo(acc, first, together, sums);
   }
   return acc;

@@ -11,10 +11,17 @@
 using namespace mlir;
 using namespace moec::kernels;
 
-int64_t moec::kernels::quadElements(const Target &target) {
-  return target.dotQuads ? 1 : 2;
+int64_t moec::kernels::narrowQuads(int64_t largest) {
+  return 32767 / (2 * 127 * largest); // two products a half
 }
 
+ByteDot moec::kernels::byteDotOf(const Target &target, int64_t largest) {
+  if (target.dotQuads)
+    return ByteDot::Quads;
+  return narrowQuads(largest) >= 4 ? ByteDot::Narrow : ByteDot::Pairs;
+}
+
+/// The same register as lanes of another width.
 static Value lanesAs(Emitter &e, Type element, Value value) {
   int64_t count = e.lanes * 32 / element.getIntOrFloatBitWidth();
   return vector::BitCastOp::create(e.b, e.loc,
@@ -38,13 +45,14 @@ static Value shiftRight(Emitter &e, Value lanes, int64_t bits) {
 // Operands
 //===----------------------------------------------------------------------===//
 
-SmallVector<Value> moec::kernels::emitRowQuads(Emitter &e, Value integers) {
+SmallVector<Value> moec::kernels::emitRowQuads(Emitter &e, ByteDot dot,
+                                               Value integers) {
   int64_t lanes = cast<VectorType>(integers.getType()).getDimSize(0);
-  int64_t elements = lanes / 4 * quadElements(e.target);
-  Type narrow = e.b.getIntegerType(e.target.dotQuads ? 8 : 16);
-  Value v = arith::TruncIOp::create(e.b, e.loc,
-                                    VectorType::get({lanes}, narrow), integers);
-  if (!e.target.dotQuads) {
+  int64_t elements = lanes / 4 * quadElements(dot);
+  bool inPairs = dot == ByteDot::Pairs;
+  auto narrow = VectorType::get({lanes}, e.b.getIntegerType(inPairs ? 16 : 8));
+  Value v = arith::TruncIOp::create(e.b, e.loc, narrow, integers);
+  if (inPairs) {
     SmallVector<int64_t> order;
     for (int64_t quad = 0; quad < lanes; quad += 4)
       order.append({quad, quad + 2, quad + 1, quad + 3});
@@ -59,8 +67,9 @@ SmallVector<Value> moec::kernels::emitRowQuads(Emitter &e, Value integers) {
   return result;
 }
 
-SmallVector<Value> moec::kernels::emitWeightQuads(Emitter &e, Value bytes) {
-  if (e.target.dotQuads)
+SmallVector<Value> moec::kernels::emitWeightQuads(Emitter &e, ByteDot dot,
+                                                  Value bytes) {
+  if (dot != ByteDot::Pairs)
     return {bytes};
   Value mask = e.integer(bytes.getType(), 0x00ff00ff);
   return {arith::AndIOp::create(e.b, e.loc, bytes, mask),
@@ -79,38 +88,65 @@ static Value nativeQuads(Emitter &e, Value acc, Value a, Value w) {
                        {acc, lanesAs(e, i8, w), lanesAs(e, i8, a)});
 }
 
-static Value nativePairs(Emitter &e, Value acc, Value a, Value w) {
+/// VPMADDWD: pairs of 16 bits with sign.
+static Value nativePairs(Emitter &e, Value a, Value w) {
   StringRef name =
       e.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
   Type i16 = e.b.getI16Type();
-  return e.add(acc, callIntrinsic(e, name, acc.getType(),
-                                  {lanesAs(e, i16, w), lanesAs(e, i16, a)}));
+  return callIntrinsic(e, name, e.vectorOf(e.b.getI32Type()),
+                       {lanesAs(e, i16, w), lanesAs(e, i16, a)});
 }
 
-/// Products of the parts of `bits` bits, one after the other.
-static Value genericParts(Emitter &e, Value acc, Value a, Value w,
-                          int64_t bits) {
-  Type type = acc.getType();
-  for (int64_t at = 0; at < 32; at += bits) {
-    Value high = e.integer(type, 32 - bits);
-    Value x =
-        arith::ShLIOp::create(e.b, e.loc, a, e.integer(type, 32 - bits - at));
-    x = arith::ShRSIOp::create(e.b, e.loc, x, high);
+/// VPMADDUBSW: of each half the products of its bytes.
+static Value nativeNarrow(Emitter &e, Value a, Value w) {
+  StringRef name = e.lanes == 16 ? "llvm.x86.avx512.pmaddubs.w.512"
+                                 : "llvm.x86.avx2.pmadd.ub.sw";
+  Type i8 = e.b.getI8Type();
+  auto halves = VectorType::get({2 * e.lanes}, e.b.getI16Type());
+  return callIntrinsic(e, name, halves, {lanesAs(e, i8, w), lanesAs(e, i8, a)});
+}
+
+/// Sum over the parts of `bits` bits of each lane of signed a times unsigned w.
+static Value genericParts(Emitter &e, Value a, Value w, int64_t bits) {
+  Type type = a.getType();
+  int64_t width = cast<VectorType>(type).getElementTypeBitWidth();
+  Value sum = e.integer(type, 0);
+  for (int64_t at = 0; at < width; at += bits) {
+    Value x = arith::ShLIOp::create(e.b, e.loc, a,
+                                    e.integer(type, width - bits - at));
+    x = arith::ShRSIOp::create(e.b, e.loc, x, e.integer(type, width - bits));
     Value y = arith::AndIOp::create(e.b, e.loc, shiftRight(e, w, at),
                                     e.integer(type, (1 << bits) - 1));
-    acc = e.add(acc, e.mul(x, y));
+    sum = e.add(sum, e.mul(x, y));
   }
-  return acc;
+  return sum;
 }
 
-Value moec::kernels::emitDotQuads(Emitter &e, Value acc, ValueRange a,
-                                  ValueRange w) {
+static Value emitNarrow(Emitter &e, Value acc, Value a, Value w) {
+  Type i16 = e.b.getI16Type();
+  Value sum = e.target.emulate
+                  ? genericParts(e, lanesAs(e, i16, a), lanesAs(e, i16, w), 8)
+                  : nativeNarrow(e, a, w);
+  return lanesAs(e, e.b.getI32Type(), e.add(lanesAs(e, i16, acc), sum));
+}
+
+Value moec::kernels::emitAddNarrow(Emitter &e, Value acc, Value narrow) {
+  Value ones = e.integer(acc.getType(), 0x00010001);
+  // The ones have no sign to lose: either factor may be the signed one.
+  return e.add(acc, e.target.emulate ? genericParts(e, narrow, ones, 16)
+                                     : nativePairs(e, narrow, ones));
+}
+
+Value moec::kernels::emitDotQuads(Emitter &e, ByteDot dot, Value acc,
+                                  ValueRange a, ValueRange w) {
   for (auto [x, y] : llvm::zip(a, w)) {
-    if (e.target.emulate)
-      acc = genericParts(e, acc, x, y, e.target.dotQuads ? 8 : 16);
+    if (dot == ByteDot::Narrow)
+      acc = emitNarrow(e, acc, x, y);
+    else if (e.target.emulate)
+      acc = e.add(acc, genericParts(e, x, y, dot == ByteDot::Quads ? 8 : 16));
     else
-      acc = e.target.dotQuads ? nativeQuads(e, acc, x, y)
-                              : nativePairs(e, acc, x, y);
+      acc = dot == ByteDot::Quads ? nativeQuads(e, acc, x, y)
+                                  : e.add(acc, nativePairs(e, x, y));
   }
   return acc;
 }

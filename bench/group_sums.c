@@ -37,10 +37,12 @@ typedef __m512 floats;
 #define MUL(a, b) _mm512_mul_ps(a, b)
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define STORE(p, v) _mm512_storeu_ps(p, v)
-#define DOT(acc, w, row, r)                                                    \
-  (acc) = _mm512_dpbusd_epi32(acc, w, SET1((row)[r]))
+#define DOT(acc, w, row, r) (acc) = _mm512_dpbusd_epi32(acc, w, SET1((row)[r]))
+#define NARROW(nibbles) 0
+#define DOT_NARROW DOT
+#define WIDEN(sum, part) (part)
 #else
-/// Bytes as pairs of 16 bits.
+/// Bytes as pairs of 16 bits; nibbles by sums of 16 bits.
 enum { LANES = 8, ROWS = 6, VECTORS = 2, TOGETHER = 1, QUAD = 2 };
 #define UNROLL _Pragma("clang loop unroll(disable)")
 typedef __m256i ints;
@@ -64,55 +66,84 @@ typedef __m256 floats;
     (acc) = _mm256_add_epi32(                                                  \
         acc, _mm256_madd_epi16(second, SET1((row)[ROWS + (r)])));              \
   } while (0)
+#define NARROW(nibbles) (nibbles)
+#define DOT_NARROW(acc, w, row, r)                                             \
+  (acc) = _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, SET1((row)[r])))
+#define WIDEN(sum, part)                                                       \
+  _mm256_add_epi32(sum, _mm256_madd_epi16(part, SET1(0x00010001)))
 #endif
 
 #define EACH(i, n) _Pragma("unroll") for (int i = 0; i < (n); i++)
 
 /// `count` times one group; weights are VECTORS runs of 512 bytes and scales.
-/// TOGETHER vectors are summed at a time, lines one after the other (UNROLL).
+/// TOGETHER vectors are summed at a time, lines one after the other (UNROLL),
+/// narrow sums of STEP lines.
 #define GROUPS(NAME, NIBBLES, LOOKS_UP, HAS_MINIMUM)                           \
   static __attribute__((noinline)) void groups_##NAME(                         \
       const char *lines, const int32_t *rows, float *out, long count) {        \
+    enum {                                                                     \
+      LINES = NIBBLES ? 4 : 8,                                                 \
+      HALVES = NIBBLES ? 2 : 1,                                                \
+      EACH_QUAD = NARROW(NIBBLES) ? 1 : QUAD,                                  \
+      STEP = NARROW(NIBBLES) && LOOKS_UP ? 2 : LINES                           \
+    };                                                                         \
     const ints low = SET1(0x0f0f0f0f);                                         \
     const ints table = TABLE(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, \
                                            11, 10, 9, 8, 6, 4, 0));            \
     floats acc[ROWS][VECTORS];                                                 \
     EACH(r, ROWS) EACH(v, VECTORS) acc[r][v] = SETF(0);                        \
-    const float *scales = (const float *)(rows + 8 * QUAD * ROWS);             \
+    const int32_t *behind = rows + 8 * EACH_QUAD * ROWS;                       \
+    const float *scales = (const float *)behind;                               \
     while (count--) {                                                          \
       EACH(s, VECTORS / TOGETHER) {                                            \
         const char *strip = lines + s * TOGETHER * 1024;                       \
         ints sum[ROWS][TOGETHER];                                              \
-        EACH(r, ROWS) EACH(v, TOGETHER) sum[r][v] =                            \
-            HAS_MINIMUM ? SET1(0) : SET1(rows[(8 * QUAD + 1) * ROWS + r]);     \
-        UNROLL for (int line = 0; line < (NIBBLES ? 4 : 8); line++) {          \
-          EACH(half, NIBBLES ? 2 : 1) {                                        \
-            ints w[TOGETHER];                                                  \
-            EACH(v, TOGETHER) {                                                \
-              w[v] = LOAD(strip + v * 1024 + line * 64);                       \
-              if (NIBBLES)                                                     \
-                w[v] = AND(half ? SHIFT4(w[v]) : w[v], low);                   \
-              if (LOOKS_UP)                                                    \
-                w[v] = LOOKUP(table, w[v]);                                    \
+        EACH(r, ROWS)                                                          \
+        EACH(v, TOGETHER) sum[r][v] =                                          \
+            HAS_MINIMUM ? SET1(0) : SET1(behind[ROWS + r]);                    \
+        EACH(step, LINES / STEP) {                                             \
+          ints part[ROWS][TOGETHER];                                           \
+          EACH(r, ROWS)                                                        \
+          EACH(v, TOGETHER) part[r][v] =                                       \
+              NARROW(NIBBLES) ? SET1(0) : sum[r][v];                           \
+          UNROLL for (int line = step * STEP; line < (step + 1) * STEP;        \
+                      line++) {                                                \
+            EACH(half, HALVES) {                                               \
+              ints w[TOGETHER];                                                \
+              EACH(v, TOGETHER) {                                              \
+                w[v] = LOAD(strip + v * 1024 + line * 64);                     \
+                if (NIBBLES)                                                   \
+                  w[v] = AND(half ? SHIFT4(w[v]) : w[v], low);                 \
+                if (LOOKS_UP)                                                  \
+                  w[v] = LOOKUP(table, w[v]);                                  \
+              }                                                                \
+              const int32_t *quad =                                            \
+                  rows + (HALVES * line + half) * EACH_QUAD * ROWS;            \
+              EACH(r, ROWS) EACH(v, TOGETHER) {                                \
+                if (NARROW(NIBBLES))                                           \
+                  DOT_NARROW(part[r][v], w[v], quad, r);                       \
+                else                                                           \
+                  DOT(part[r][v], w[v], quad, r);                              \
+              }                                                                \
             }                                                                  \
-            const int32_t *quad =                                              \
-                rows + ((NIBBLES ? 2 : 1) * line + half) * QUAD * ROWS;        \
-            EACH(r, ROWS) EACH(v, TOGETHER) DOT(sum[r][v], w[v], quad, r);     \
           }                                                                    \
+          EACH(r, ROWS)                                                        \
+          EACH(v, TOGETHER) sum[r][v] =                                        \
+              NARROW(NIBBLES) ? WIDEN(sum[r][v], part[r][v]) : part[r][v];     \
         }                                                                      \
         EACH(r, ROWS) EACH(v, TOGETHER) {                                      \
           const char *at = strip + v * 1024 + 512;                             \
           floats *total = &acc[r][s * TOGETHER + v];                           \
-          *total = FMA(FLOAT(sum[r][v]), MUL(SCALE(at), SETF(scales[r])),      \
-                       *total);                                                \
+          *total =                                                             \
+              FMA(FLOAT(sum[r][v]), MUL(SCALE(at), SETF(scales[r])), *total);  \
           if (HAS_MINIMUM)                                                     \
             *total = FMA(SCALE(at + 64), SETF(scales[ROWS + r]), *total);      \
         }                                                                      \
       }                                                                        \
       __asm__ volatile("" ::: "memory");                                       \
     }                                                                          \
-    EACH(r, ROWS) EACH(v, VECTORS)                                             \
-        STORE(out + (r * VECTORS + v) * LANES, acc[r][v]);                     \
+    EACH(r, ROWS)                                                              \
+    EACH(v, VECTORS) STORE(out + (r * VECTORS + v) * LANES, acc[r][v]);        \
   }
 
 GROUPS(int8, 0, 0, 0)

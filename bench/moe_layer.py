@@ -35,12 +35,18 @@ SHAPES = {  # hidden, expert width, experts, top-k
 }
 
 
+QUANTISED = ("int8", "int4", "int4_min", "mxfp4")
+
+
 def graph(hidden, width, experts, k, weight, activation):
+    # Quantised formats are made of bf16; routers are not quantised.
+    quantised = f" {{lm.format = #lm.format<{weight}>}}" if weight in QUANTISED else ""
+    weight = "bf16" if quantised else weight
     w = lambda *dims: f"tensor<{'x'.join(map(str, dims))}x{weight}>"
     types = f"tensor<?x{hidden}x{activation}>", w(experts, hidden), w(experts, 2 * width, hidden), w(experts, hidden, width)
     out = f"tensor<?x{hidden}xf32>"
     return f"""
-func.func @layer(%x: {types[0]}, %gate: {types[1]}, %gu: {types[2]}, %down: {types[3]}) -> {out} {{
+func.func @layer(%x: {types[0]}, %gate: {types[1]}, %gu: {types[2]}{quantised}, %down: {types[3]}{quantised}) -> {out} {{
   %y = moe.layer %x router(%gate) experts(%gu, %down) #moe.router<top_k = {k}> <silu> : ({', '.join(types)}) -> {out}
   return %y : {out}
 }}
@@ -70,6 +76,13 @@ def fill_random(address, size, weight, scale, generator):
         view[start:start + part] = data[:part]
 
 
+def pack_random(pack, number, address, elements, scale, generator):
+    """Quantises random bf16 rows with the library's own packing function."""
+    block = ((generator.standard_normal(1 << 22) * scale).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    logical = np.resize(block, elements)
+    assert pack(number, logical.ctypes.data, address) == 0
+
+
 def activation_type(args):
     """What moec gives models with these weights on this machine: bf16 where products take pairs of it."""
     if args.activation:
@@ -95,6 +108,7 @@ class Layer:
         lib.layer.argtypes = [pointer] * 5 + [number, pointer, number]
         lib.layer_arena_size.argtypes, lib.layer_arena_size.restype = [number] * 2, number
         lib.layer_packed_size.argtypes, lib.layer_packed_size.restype = [ctypes.c_int32], number
+        lib.layer_pack.argtypes = [ctypes.c_int32, pointer, pointer]
         self.lib = lib
         sizes = [lib.layer_packed_size(weight) for weight in range(3)]
         self.expert_bytes = (sizes[1] + sizes[2]) // experts
@@ -110,7 +124,11 @@ class Layer:
         generator = np.random.default_rng(0)
         self.weights = []
         for size, scale in zip(sizes, (1.0 / hidden ** 0.5, 1.0 / hidden ** 0.5, 1.0 / width ** 0.5)):
-            fill_random(base, size, args.type, scale, generator)
+            number = len(self.weights)
+            if args.type in QUANTISED and number:
+                pack_random(lib.layer_pack, number, base, experts * hidden * width * (3 - number), scale, generator)
+            else:
+                fill_random(base, size, "bf16" if args.type in QUANTISED else args.type, scale, generator)
             self.weights.append(base)
             base += (size + 4095) // 4096 * 4096
         self.generator = generator
@@ -136,12 +154,12 @@ class Layer:
         return x
 
 
-def load_ceilings(folder):
+def load_ceilings(folder, target):
     library = folder / "ceilings.so"
-    subprocess.run(["clang-22", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", ROOT / "bench/ceilings.c", "-o",
-                    library, "-L/usr/lib/llvm-22/lib"], check=True)
+    subprocess.run(["clang-22", "-O3", f"-march={target}", "-fopenmp", "-shared", "-fPIC", ROOT / "bench/ceilings.c",
+                    ROOT / "bench/group_sums.c", "-o", library, "-L/usr/lib/llvm-22/lib"], check=True)
     lib = ctypes.CDLL(str(library))
-    for name in ("ceiling_fma", "ceiling_dot_pairs"):
+    for name in ("ceiling_fma", "ceiling_dot_pairs", *(f"ceiling_{name}" for name in QUANTISED)):
         getattr(lib, name).restype = ctypes.c_double
         getattr(lib, name).argtypes = [ctypes.c_int, ctypes.c_double]
     lib.ceiling_read.restype = ctypes.c_double
@@ -158,6 +176,8 @@ def best_read(lib, layer, threads):
 
 def compute_ceiling(lib, args, threads):
     """The fastest register-resident loop for the weights' type: VDPBF16PS takes no f32."""
+    if args.type in QUANTISED:
+        return getattr(lib, f"ceiling_{args.type}")(threads, 0.05)
     pairs = lib.ceiling_dot_pairs(threads, 0.02) if args.type == "bf16" else 0
     return max(lib.ceiling_fma(threads, 0.05), pairs)
 
@@ -203,7 +223,7 @@ def measure(lib, layer, args, tokens, threads):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="olmoe", help="olmoe, qwen3, mixtral, tiny, or hidden,width,experts,k")
-    parser.add_argument("--type", choices=("bf16", "f32"), default="bf16")
+    parser.add_argument("--type", choices=("bf16", "f32", *QUANTISED), default="bf16")
     parser.add_argument("--activation", choices=("bf16", "f32"),
                         help="type of the layer's input; default: what moec gives a model with these weights here")
     parser.add_argument("-T", default="1,512")
@@ -220,7 +240,7 @@ def main():
     args.activation = activation_type(args)
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         folder = pathlib.Path(folder)
-        lib = load_ceilings(folder)
+        lib = load_ceilings(folder, args.target)
         layer = Layer(args, folder)
         print(f"{args.shape}: hidden {layer.shape[0]}, width {layer.shape[1]}, {layer.shape[2]} experts, "
               f"top-{layer.shape[3]}, {args.type}, input {args.activation}")

@@ -12,6 +12,7 @@
 #include "Progress.h"
 #include "Remarks.h"
 #include "TokenizerFiles.h"
+#include "dialects/LM/IR/WeightFormat.h"
 #include "dialects/MoE/Transforms/BufferContext.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -105,8 +106,12 @@ llvm::Error Compilation::readModel() {
 void Compilation::buildFor(const MachineDescription &chosen) {
   machine = chosen;
   if (config) {
-    activation = activationType(config->weightType, machine.kernels);
-    ::moe::StepTypes types{activation, options.attention, cacheTypes};
+    // Rows are quantised from f32: rounding them before would gain nothing.
+    activation = options.weightFormat
+                     ? ::moe::ElementType::F32
+                     : activationType(config->weightType, machine.kernels);
+    ::moe::StepTypes types{activation, options.attention, cacheTypes,
+                           options.weightFormat};
     model = ::moe::buildModel(context, *config, types);
     module = *model;
   }
@@ -121,6 +126,9 @@ llvm::Error Compilation::importGraph() {
   if (options.attention != ::moe::ElementType::F32)
     return makeError("--attention: a graph says itself what it multiplies (the "
                      "type of q); expected a model");
+  if (options.weightFormat)
+    return makeError("--quant: a graph says itself which weights are quantised "
+                     "(lm.format); expected a model");
   llvm::Expected<GraphFile> read = readGraph(context, options.input);
   if (!read)
     return read.takeError();
@@ -164,11 +172,28 @@ llvm::Error Compilation::lowerLayers() {
     return error;
   for (const LayerSignature &layer : layers)
     for (const LayerValue *weight : layer.weights())
-      addPackingFunction(module, weight->packed);
+      addPackingFunction(module, {weight->tensor(), weight->packed});
   if (llvm::Error error = lower(Phase::LLVM))
     return error;
   addLayerFunctions(module, layers);
   return llvm::Error::success();
+}
+
+/// Bytes of all weights, nearly: packing pads rows to panels, a few percent at
+/// most, and norms are small.
+static uint64_t weightBytes(const ::moe::ModelConfig &config,
+                            std::optional<mlir::lm::Format> format) {
+  uint64_t width = config.weightType == ::moe::ElementType::F32 ? 4 : 2;
+  uint64_t count = ::moe::countParameters(config).total;
+  if (!format)
+    return count * width;
+  uint64_t kept = config.vocab * config.hidden * 2; // embedding and head
+  for (const ::moe::LayerConfig &layer : config.layers)
+    kept += layer.sparse ? layer.experts * config.hidden : 0;
+  kept = std::min(kept, count);
+  auto layout = mlir::lm::QuantisedLayout::of(*format);
+  uint64_t block = layout.groups * mlir::lm::kGroup * 16;
+  return kept * width + (count - kept) * layout.blockLines() * 64 / block;
 }
 
 /// What a user should know before waiting: the machine, and how much it will
@@ -182,9 +207,7 @@ llvm::Error Compilation::estimate() {
     llvm::errs() << "moec: " << line << "\n";
     return llvm::Error::success();
   }
-  // Packing pads rows to panels: a few percent at most.
-  uint64_t bytes = ::moe::countParameters(*config).total *
-                   (config->weightType == ::moe::ElementType::F32 ? 4 : 2);
+  uint64_t bytes = weightBytes(*config, options.weightFormat);
   llvm::errs() << "moec: " << line << ", weights " << showBytes(bytes)
                << (embedded ? "" : " beside the executable") << "\n";
   return checkRoom(names.of(Emit::Executable), bytes);

@@ -100,8 +100,9 @@ PayloadInputs Compilation::payloadInputs() {
   // Directories are often called "model"; what the user chose says more.
   std::string chosen = names.of(Emit::Executable);
   StringRef name = llvm::sys::path::filename(chosen);
-  return {versions,   *config,       cacheTypes,      *weights,
-          name.str(), options.chunk, options.threads, files};
+  return {versions,   *config,    cacheTypes,    options.weightFormat,
+          *weights,   name.str(), options.chunk, options.threads,
+          files};
 }
 
 /// Writes the payload: into a section of `executable`, or into a file beside.

@@ -167,14 +167,15 @@ void LayerBuilder::addPack() {
     Region *region = before->getParent();
     Block *here = b.createBlock(region, region->end());
     SmallVector<Value> operands;
-    auto [logical, packed] = packingArguments(weight->packed);
+    WeightPacking packing{weight->tensor(), weight->packed};
+    auto [logical, packed] = packing.argumentTypes();
     for (auto [pointer, type] : {std::pair(from, logical), {to, packed}}) {
       SmallVector<Value> sizes;
       for (int64_t dim : type.getShape())
         sizes.push_back(integer(i64, dim));
       appendMemRef(operands, pointer, sizes);
     }
-    LLVM::CallOp::create(b, TypeRange(), packingName(weight->packed), operands);
+    LLVM::CallOp::create(b, TypeRange(), packing.functionName(), operands);
     LLVM::ReturnOp::create(b, ValueRange{integer(i32, kLayerDone)});
     Block *next = b.createBlock(region, region->end());
     b.setInsertionPointToEnd(before);

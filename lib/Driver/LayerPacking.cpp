@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "LayerPacking.h"
+#include "LayerQuantising.h"
 
 #include "lib/Kernels/Emitter.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -16,29 +17,40 @@ using kernels::Emitter;
 using lm::Layout;
 using lm::PackedType;
 
-std::string moec::packingName(PackedType type) {
-  std::string name = "moe_pack_" + lm::stringifyLayout(type.getLayout()).str();
-  for (int64_t dim : type.getShape())
+std::string WeightPacking::functionName() const {
+  std::string name =
+      "moe_pack_" + lm::stringifyLayout(packed.getLayout()).str();
+  for (int64_t dim : packed.getShape())
     name += "_" + std::to_string(dim);
-  llvm::raw_string_ostream(name) << "_" << type.getElementType();
+  llvm::raw_string_ostream out(name);
+  out << "_" << lm::stringifyFormat(packed.getFormat());
+  if (packed.isQuantised())
+    out << "_" << logical.getElementType();
   return name;
 }
 
 /// Elements of a 4-byte step.
 static int64_t stepElements(PackedType type) {
-  return 32 / type.getElementType().getIntOrFloatBitWidth();
+  return 32 / type.getStorageType().getIntOrFloatBitWidth();
 }
 
-std::pair<MemRefType, MemRefType> moec::packingArguments(PackedType type) {
-  Type element = IntegerType::get(
-      type.getContext(), type.getElementType().getIntOrFloatBitWidth());
-  int64_t matrices = type.getExperts(), rows = type.getRows();
-  auto logical = MemRefType::get({matrices, rows, type.getColumns()}, element);
-  if (type.getLayout() == Layout::RowMajor)
-    return {logical, logical};
-  return {logical, MemRefType::get({matrices, type.getPanels(), type.getLines(),
-                                    PackedType::kLanes, stepElements(type)},
-                                   element)};
+std::pair<MemRefType, MemRefType> WeightPacking::argumentTypes() const {
+  Type element = logical.getElementType();
+  int64_t matrices = packed.getExperts(), rows = packed.getRows();
+  if (!packed.isQuantised())
+    element = IntegerType::get(packed.getContext(),
+                               element.getIntOrFloatBitWidth());
+  auto from = MemRefType::get({matrices, rows, packed.getColumns()}, element);
+  if (packed.isQuantised())
+    return {from, MemRefType::get({matrices, packed.getPanels(),
+                                   packed.getLines(), 64},
+                                  packed.getStorageType())};
+  if (packed.getLayout() == Layout::RowMajor)
+    return {from, from};
+  return {from,
+          MemRefType::get({matrices, packed.getPanels(), packed.getLines(),
+                           PackedType::kLanes, stepElements(packed)},
+                          element)};
 }
 
 namespace {
@@ -53,6 +65,8 @@ public:
 
 private:
   void lane(Value matrix, Value panel, Value lane);
+  void quantisedLane(Value matrix, Value panel, Value lane);
+  std::pair<Value, Value> rowOf(Value panel, Value lane);
   void count(int64_t upper, Emitter::Body body) {
     e.loop(e.index(0), e.index(upper), 1, body);
   }
@@ -76,21 +90,68 @@ void PackingEmitter::copy() {
   });
 }
 
+/// The row of a lane, and whether there is one.
+std::pair<Value, Value> PackingEmitter::rowOf(Value panel, Value lane) {
+  Value row = e.add(e.mul(panel, PackedType::kLanes), lane);
+  if (type.getLayout() != Layout::PairedPanel)
+    return {row, e.less(row, e.index(type.getRows()))};
+  // Panels alternate gate (first half of the rows), up (second half).
+  int64_t half = type.getRows() / 2;
+  Value pair = e.div(panel, 2), isUp = e.rem(panel, e.index(2));
+  row = e.add(e.mul(pair, PackedType::kLanes), lane);
+  return {e.add(row, e.mul(isUp, half)), e.less(row, e.index(half))};
+}
+
+/// One lane of a panel in a quantised format: a row, or zeros behind the last.
+void PackingEmitter::quantisedLane(Value matrix, Value panel, Value lane) {
+  auto [row, isRow] = rowOf(panel, lane);
+  auto layout = lm::QuantisedLayout::of(type.getFormat());
+  auto lines = MemRefType::get(
+      {type.getLines(), 64}, e.b.getI8Type(),
+      StridedLayoutAttr::get(e.b.getContext(), ShapedType::kDynamic, {64, 1}));
+  SmallVector<OpFoldResult> offsets = {matrix, panel, e.b.getIndexAttr(0),
+                                       e.b.getIndexAttr(0)},
+                            sizes, strides(4, e.b.getIndexAttr(1));
+  for (int64_t size : {int64_t(1), int64_t(1), type.getLines(), int64_t(64)})
+    sizes.push_back(e.b.getIndexAttr(size));
+  Value view = memref::SubViewOp::create(e.b, e.loc, lines, packed, offsets,
+                                         sizes, strides);
+  auto group = [&, row = row](Value number, int64_t columns) {
+    SmallVector<Value> values;
+    for (int64_t i = 0; i < lm::kGroup; i += e.lanes) {
+      int64_t here = std::clamp<int64_t>(columns - i, 0, e.lanes);
+      Value column = e.add(e.mul(number, lm::kGroup), i);
+      values.push_back(here ? e.load(logical, {matrix, row, column}, here)
+                            : e.splat(0));
+    }
+    emitQuantisedGroup(e, type.getFormat(), values, lane, number, view);
+  };
+  int64_t whole = type.getColumns() / lm::kGroup;
+  int64_t groups = layout.paddedColumns(type.getLines()) / lm::kGroup;
+  auto emptyFrom = [&](int64_t first) {
+    e.loop(e.index(first), e.index(groups), 1,
+           [&](Value number) { group(number, 0); });
+  };
+  e.when(
+      isRow,
+      [&] {
+        count(whole, [&](Value number) { group(number, lm::kGroup); });
+        int64_t rest = type.getColumns() % lm::kGroup;
+        if (rest)
+          group(e.index(whole), rest);
+        emptyFrom(whole + (rest ? 1 : 0));
+      },
+      [&] { emptyFrom(0); });
+}
+
 /// One lane of a panel: a row, or zeros behind the last one.
 void PackingEmitter::lane(Value matrix, Value panel, Value lane) {
-  Value first = e.mul(panel, PackedType::kLanes);
-  Value row = e.add(first, lane), end = e.index(type.getRows());
-  Value source = row;
-  if (type.getLayout() == Layout::PairedPanel) {
-    // Panels alternate gate (first half of the rows), up (second half).
-    int64_t half = type.getRows() / 2;
-    Value pair = e.div(panel, 2), isUp = e.rem(panel, e.index(2));
-    row = e.add(e.mul(pair, PackedType::kLanes), lane);
-    source = e.add(row, e.mul(isUp, half));
-    end = e.index(half);
-  }
+  if (type.isQuantised())
+    return quantisedLane(matrix, panel, lane);
+  auto [source, isRow] = rowOf(panel, lane);
   int64_t each = stepElements(type);
-  auto step = [&](Value line, int64_t i, bool isRow, bool inside) {
+  auto step = [&, source = source](Value line, int64_t i, bool isRow,
+                                   bool inside) {
     SmallVector<Value> at = {matrix, panel, line, lane, e.index(i)};
     Value element;
     if (isRow && inside) {
@@ -113,7 +174,7 @@ void PackingEmitter::lane(Value matrix, Value panel, Value lane) {
     for (int64_t i = 0; whole < type.getLines() && i < each; ++i)
       step(e.index(whole), i, isRow, whole * each + i < type.getColumns());
   };
-  e.when(e.less(row, end), [&] { steps(true); }, [&] { steps(false); });
+  e.when(isRow, [&] { steps(true); }, [&] { steps(false); });
 }
 
 void PackingEmitter::panels() {
@@ -125,13 +186,13 @@ void PackingEmitter::panels() {
   });
 }
 
-void moec::addPackingFunction(ModuleOp module, PackedType type) {
-  std::string name = packingName(type);
+void moec::addPackingFunction(ModuleOp module, const WeightPacking &weight) {
+  std::string name = weight.functionName();
   if (module.lookupSymbol(name))
     return;
   OpBuilder builder(module.getContext());
   builder.setInsertionPointToEnd(module.getBody());
-  auto [logical, packed] = packingArguments(type);
+  auto [logical, packed] = weight.argumentTypes();
   auto function = func::FuncOp::create(
       builder, builder.getUnknownLoc(), name,
       builder.getFunctionType({logical, packed}, {}));
@@ -140,6 +201,7 @@ void moec::addPackingFunction(ModuleOp module, PackedType type) {
   builder.setInsertionPointToStart(block);
   kernels::Target target = kernels::Target::of(module);
   Emitter emitter(builder, function.getLoc(), target);
+  PackedType type = weight.packed;
   PackingEmitter packing(emitter, type, block->getArgument(0),
                          block->getArgument(1));
   if (type.getLayout() == Layout::RowMajor)

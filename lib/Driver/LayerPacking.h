@@ -12,18 +12,22 @@
 
 namespace moec {
 
-/// Name of the function that packs weights of a type.
-std::string packingName(mlir::lm::PackedType type);
+/// A weight as a caller has it, and what the kernels read.
+struct WeightPacking {
+  mlir::RankedTensorType logical;
+  mlir::lm::PackedType packed;
+
+  /// Name of the function that packs such weights.
+  std::string functionName() const;
+  /// The types of its two arguments.
+  std::pair<mlir::MemRefType, mlir::MemRefType> argumentTypes() const;
+};
 
 /// Adds to `module`, in phase `vector`, a private function
 ///   (logical: memref<ExNxK>, packed: memref<...>)
-/// for a packed type, unless it is there. Elements are moved as integers of
-/// their width.
-void addPackingFunction(mlir::ModuleOp module, mlir::lm::PackedType type);
-
-/// The types of its two arguments.
-std::pair<mlir::MemRefType, mlir::MemRefType>
-packingArguments(mlir::lm::PackedType type);
+/// for a weight, unless it is there. Floats are moved as integers of their
+/// width, or quantised.
+void addPackingFunction(mlir::ModuleOp module, const WeightPacking &weight);
 
 } // namespace moec
 

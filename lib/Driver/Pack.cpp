@@ -8,8 +8,8 @@
 #include "moe/Driver/Pack.h"
 
 #include "Diagnostics.h"
+#include "dialects/LM/IR/WeightFormat.h"
 
-#include "llvm/ADT/APFloat.h"
 #include <cmath>
 #include <cstring>
 #include <future>
@@ -26,15 +26,6 @@ static uint16_t toBF16(float value) {
   if (std::isnan(value))
     return (bits >> 16) | 0x40;
   return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-}
-
-/// f32 -> f16, round to nearest even.
-static uint16_t toF16(float value) {
-  llvm::APFloat number(value);
-  bool losesInfo;
-  number.convert(llvm::APFloat::IEEEhalf(), llvm::APFloat::rmNearestTiesToEven,
-                 &losesInfo);
-  return number.bitcastToAPInt().getZExtValue();
 }
 
 namespace {
@@ -62,20 +53,20 @@ public:
       std::memcpy(out, wide.data(), elements() * 4);
       return;
     }
-    bool bf16 = type.getElementType().isBF16();
+    bool bf16 = type.getFormat() == lm::Format::BF16;
     for (auto [i, value] : llvm::enumerate(wide)) {
-      uint16_t half = bf16 ? toBF16(value) : toF16(value);
+      uint16_t half = bf16 ? toBF16(value) : lm::toHalf(value);
       std::memcpy(out + 2 * i, &half, 2);
     }
   }
 
 private:
-  int64_t bits() const { return type.getElementType().getIntOrFloatBitWidth(); }
+  int64_t bits() const { return type.getStorageType().getIntOrFloatBitWidth(); }
   bool isSame(moe::ElementType stored) const {
-    mlir::Type element = type.getElementType();
-    return (stored == moe::ElementType::F32 && element.isF32()) ||
-           (stored == moe::ElementType::BF16 && element.isBF16()) ||
-           (stored == moe::ElementType::F16 && element.isF16());
+    lm::Format format = type.getFormat();
+    return (stored == moe::ElementType::F32 && format == lm::Format::F32) ||
+           (stored == moe::ElementType::BF16 && format == lm::Format::BF16) ||
+           (stored == moe::ElementType::F16 && format == lm::Format::F16);
   }
 
   PackedType type;
@@ -97,6 +88,29 @@ static std::pair<int64_t, int64_t> panelRows(PackedType type, int64_t panel) {
   return {first, std::clamp<int64_t>(end - first, 0, lanes)};
 }
 
+/// One panel in a quantised format. Lanes without a row are rows of zeros.
+static void packQuantised(PackedType type, const RowReader &reader,
+                          int64_t expert, int64_t number, char *panel) {
+  int64_t columns = type.getColumns();
+  auto layout = lm::QuantisedLayout::of(type.getFormat());
+  int64_t padded = layout.paddedColumns(type.getLines());
+  std::vector<float> row(padded);
+  auto [first, valid] = panelRows(type, number);
+  llvm::ArrayRef<float> values(row);
+  for (int64_t lane = 0; lane < PackedType::kLanes; ++lane) {
+    if (lane < valid)
+      reader.read(expert, first + lane,
+                  llvm::MutableArrayRef<float>(row).take_front(columns));
+    else
+      std::fill(row.begin(), row.end(), 0);
+    for (int64_t group = 0; group < padded / lm::kGroup; ++group) {
+      auto part = values.slice(group * lm::kGroup, lm::kGroup);
+      lm::storeGroup(type.getFormat(), lm::quantise(type.getFormat(), part),
+                     lane, group, panel);
+    }
+  }
+}
+
 void moec::packPanels(PackedType type, const RowReader &reader, int64_t expert,
                       int64_t firstPanel, int64_t count,
                       llvm::MutableArrayRef<char> out) {
@@ -108,6 +122,12 @@ void moec::packPanels(PackedType type, const RowReader &reader, int64_t expert,
     return;
   }
   int64_t lines = type.getLines();
+  if (type.isQuantised()) {
+    for (int64_t i = 0; i < count; ++i)
+      packQuantised(type, reader, expert, firstPanel + i,
+                    out.data() + i * lines * 64);
+    return;
+  }
   std::vector<uint32_t> row(lines); // one 4-byte step a line, zero-padded
   for (int64_t i = 0; i < count; ++i) {
     char *panel = out.data() + i * lines * 64;

@@ -69,7 +69,10 @@ static ordered_json modelCard(const PayloadInputs &inputs) {
   card["sliding_window"] = window;
   card["source_hash"] = hex(0);
   card["exempt"] = ordered_json::array();
-  card["quantisation"] = "none";
+  card["quantisation"] =
+      inputs.weightFormat
+          ? mlir::lm::stringifyFormat(*inputs.weightFormat).str()
+          : "none";
   return card;
 }
 
@@ -93,12 +96,23 @@ static ordered_json stepDescription(const PayloadInputs &inputs,
   return step;
 }
 
+/// Quantised weights have a recipe of their own; the products beside them read
+/// rows of f32, which widens.
+static std::string recipeName(const PayloadInputs &inputs,
+                              const CodeVersion &version) {
+  kernels::Target target = version.machine.kernels;
+  if (!inputs.weightFormat)
+    return target.recipeName();
+  target.recipe = kernels::Recipe::WidenFMA;
+  return "group-sums, " + target.recipeName();
+}
+
 static ordered_json targetDescription(const PayloadInputs &inputs,
                                       const CodeVersion &version) {
   return {{"triple", version.machine.triple},
           {"cpu", version.machine.cpu},
           {"features", version.machine.required},
-          {"recipe", version.machine.kernels.recipeName()},
+          {"recipe", recipeName(inputs, version)},
           {"activation_type", typeName(version.activation)},
           {"attention_type", typeName(version.attention)},
           {"step", stepDescription(inputs, version.sizes)}};

@@ -25,6 +25,8 @@ struct PayloadInputs {
   const moe::ModelConfig &config;
   /// The default first.
   llvm::ArrayRef<moe::CacheType> cacheTypes;
+  /// Of layers' matrices, if they are quantised.
+  std::optional<mlir::lm::Format> weightFormat;
   const moe::WeightSource &weights;
   std::string modelName;
   int64_t chunk;

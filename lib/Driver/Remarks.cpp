@@ -9,6 +9,7 @@
 #include "CodeVersion.h"
 
 #include "Diagnostics.h"
+#include "lib/Kernels/MicroKernel.h"
 #include "Progress.h"
 #include "dialects/LM/IR/LMDialect.h"
 #include "dialects/MoE/IR/MoEDialect.h"
@@ -45,6 +46,11 @@ void moec::remarkOnMachine(const MachineDescription &machine,
                       ? "VDPBF16PS is slower than widening on this CPU"
                       : "the target has no VDPBF16PS";
   say() << "recipe " << target.recipeName() << ": " << why << "\n";
+  say() << "quantised weights: recipe group-sums, products by "
+        << (target.dotQuads ? "VPDPBUSD" : "VPMADDWD") << ", tiles of up to "
+        << kernels::TileFamily::of(mlir::lm::Format::Int8, target)
+               .maxRows(target)
+        << " rows\n";
 }
 
 //===----------------------------------------------------------------------===//

@@ -84,6 +84,8 @@ fromFeatures(MachineDescription machine, const llvm::StringMap<bool> &has,
     if (emulateISA || (feature("avx512bf16") && hasFastDotPairs(machine.cpu)))
       target.recipe = kernels::Recipe::DotPairs;
   }
+  target.dotQuads =
+      emulateISA || feature(target.lanes == 16 ? "avx512vnni" : "avxvnni");
   avoidUnasked(machine, has);
   chooseStreams(machine.cpu, target);
   target.emulate = emulateISA;

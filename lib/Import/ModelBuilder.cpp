@@ -9,6 +9,7 @@
 
 #include "moe/Import/ModelBuilder.h"
 
+#include "dialects/LM/IR/WeightFormat.h"
 #include "dialects/MoE/IR/MoEDialect.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -131,6 +132,12 @@ ModelBuilder::layerWeights(const ::moe::LayerConfig &layer) {
   return list;
 }
 
+/// Matrices, but for those that decide where a row goes or how much of it: a
+/// router, and the gate of a shared expert.
+static bool isQuantisable(StringRef name, RankedTensorType type) {
+  return type.getRank() >= 2 && name != "router" && name != "shared_gate";
+}
+
 Value ModelBuilder::norm(Value x, StringRef name, int64_t groups, Type type,
                          std::optional<double> clip) {
   int64_t columns = cast<RankedTensorType>(x.getType()).getDimSize(1);
@@ -148,7 +155,8 @@ Value ModelBuilder::linear(Value x, StringRef name, int64_t columns, bool bias,
   FloatAttr limit = clip ? builder.getF64FloatAttr(*clip) : FloatAttr();
   Value b = bias ? scope.lookup((name + "_bias").str()) : Value();
   return lm::LinearOp::create(builder, loc, wide(columns), x,
-                              scope.lookup(name), b, limit, ValueRange())
+                              scope.lookup(name), b, limit, ValueRange(),
+                              lm::FormatAttr())
       .getResult(0);
 }
 
@@ -244,8 +252,13 @@ func::FuncOp ModelBuilder::buildLayer(const ::moe::LayerConfig &layer,
   function.setPrivate();
   builder.setInsertionPointToStart(function.addEntryBlock());
   scope.clear();
-  for (auto [i, named] : llvm::enumerate(weights))
-    scope[named.first] = function.getArgument(4 + i);
+  for (auto [i, named] : llvm::enumerate(weights)) {
+    auto &[name, type] = named;
+    scope[name] = function.getArgument(4 + i);
+    if (types.format && isQuantisable(name, type))
+      function.setArgAttr(4 + i, lm::kFormatAttr,
+                          lm::FormatAttr::get(builder.getContext(), *types.format));
+  }
   Value hidden = buildAttention(function.getArgument(0), function,
                                 function.getArgument(1), layer);
   hidden = buildFeedForward(hidden, layer);

@@ -59,7 +59,7 @@ static DenseShare shareDense(Emitter &e, const PackedWeight &weight, Value rows,
 static Value identity(Value row) { return row; }
 
 void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
-  PackedWeight weight = PackedWeight::of(op.getWeight());
+  PackedWeight weight = PackedWeight::of(op);
   Value out = op.getOuts().front();
   DenseShare share = shareDense(e, weight, e.dim(op.getX(), 0), slot);
   auto combine = [&](Value acc, Value, Value, Value column, Value mask) {
@@ -80,7 +80,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
 
 void moec::kernels::emitKernel(Emitter &e, lm::GatedLinearOp op,
                                const Slot &slot) {
-  PackedWeight weight = PackedWeight::of(op.getWeight());
+  PackedWeight weight = PackedWeight::of(op);
   Value out = op.getOuts().front();
   DenseShare share = shareDense(e, weight, e.dim(op.getX(), 0), slot);
   auto combine = [&](Value gate, Value up, Value, Value, Value) {
@@ -240,7 +240,7 @@ void moec::kernels::emitKernel(Emitter &e, mlir::moe::GroupedMatmulOp op,
   GroupedEmitter grouped{e,
                          op,
                          slot,
-                         PackedWeight::of(op.getWeight()),
+                         PackedWeight::of(op),
                          op.getOuts().front(),
                          op.getPlan()[0],
                          op.getPlan()[1],

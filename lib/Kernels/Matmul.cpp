@@ -5,45 +5,55 @@
 //===----------------------------------------------------------------------===//
 
 #include "Matmul.h"
-#include "MicroKernel.h"
+#include "QuantisedRows.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
 using namespace moec::kernels;
 
-PackedWeight PackedWeight::of(Value buffer) {
+PackedWeight PackedWeight::of(Value buffer, std::optional<lm::Format> format) {
   auto type = cast<MemRefType>(buffer.getType());
-  Type element = type.getElementType();
-  return {buffer,
-          type.getDimSize(0),
-          type.getDimSize(1),
-          type.getDimSize(2),
-          element,
-          element.getIntOrFloatBitWidth() == 16};
+  if (!format)
+    format = lm::getFloatFormat(type.getElementType());
+  return {buffer, type.getDimSize(0), type.getDimSize(1), type.getDimSize(2),
+          *format};
+}
+
+int64_t PackedWeight::rowElements(const Target &target) const {
+  if (lm::isQuantised(format)) {
+    auto layout = lm::QuantisedLayout::of(format);
+    return layout.paddedColumns(lines) / lm::kGroup *
+           QuantisedRecord::of(target, format).elements;
+  }
+  return format == lm::Format::F32 ? lines : 2 * lines;
 }
 
 /// Rows that are packed at a time.
-static int64_t superblockRows(const Target &target, int64_t paddedK) {
-  return std::max(target.maxTileRows(), target.rowBudget / (paddedK * 4));
+static int64_t superblockRows(const Target &target,
+                              const PackedWeight &weight) {
+  return std::max(target.maxTileRows(),
+                  target.rowBudget / (weight.rowElements(target) * 4));
 }
 
 /// Elements of packed rows, with room for one vector too many.
-static int64_t packedElements(const Target &target, int64_t paddedK) {
-  return superblockRows(target, paddedK) * paddedK + 16;
+static int64_t packedElements(const Target &target,
+                              const PackedWeight &weight) {
+  return superblockRows(target, weight) * weight.rowElements(target) + 16;
 }
 
 /// Elements of the f32 tile scratch.
-static int64_t tileElements(const Target &target) {
+static int64_t tileElements(const Target &target, const TileFamily &family) {
   int64_t most = 0;
-  for (int64_t r = 1; r <= target.maxTileRows(); ++r)
-    most = std::max(most, r * widePanels(target, r) * 16);
+  for (int64_t r = 1; r <= family.maxRows(target); ++r)
+    most = std::max(most, r * widePanels(target, family, r) * 16);
   return most;
 }
 
 int64_t moec::kernels::matmulScratchBytes(const Target &target,
-                                          int64_t paddedK) {
-  return 4 * (packedElements(target, paddedK) + tileElements(target));
+                                          const PackedWeight &weight) {
+  return 4 * (packedElements(target, weight) +
+              tileElements(target, TileFamily::of(weight.format, target)));
 }
 
 namespace {
@@ -68,8 +78,10 @@ struct MatmulEmitter {
 
   /// Elements of one packed row.
   int64_t rowElements() const {
-    return family.recipe == Recipe::DotPairs ? weight.lines : weight.paddedK();
+    return family.recipe == Recipe::DotPairs ? weight.lines
+                                             : weight.rowElements(e.target);
   }
+  int64_t maxRows() const { return family.maxRows(e.target); }
 
   void packSingleRow(Value source, Value offset);
   void packInterleaved(Value source, Value offset, Value lane, Value rows,
@@ -103,7 +115,7 @@ void MatmulEmitter::packSingleRow(Value source, Value offset) {
     // scratch has room for a whole vector past the last row.
     Value v = e.load(x, {source, column}, count);
     int64_t room = std::min<int64_t>(
-        e.lanes, weight.paddedK() - (columnsOfX / e.lanes * e.lanes));
+        e.lanes, rowElements() - (columnsOfX / e.lanes * e.lanes));
     e.store(v, packed, {e.add(offset, column)},
             count == e.lanes ? e.lanes : room);
   });
@@ -134,7 +146,7 @@ void MatmulEmitter::packTransposed(Value first, Value rows, Value offset,
                                    function_ref<Value(Value)> source) {
   SmallVector<Value> sources;
   Value last = e.sub(rows, e.index(1));
-  for (int64_t r = 0; r < e.target.maxTileRows(); ++r)
+  for (int64_t r = 0; r < maxRows(); ++r)
     sources.push_back(source(e.add(first, e.min(e.index(r), last))));
   e.loop(e.index(0), e.index(columnsOfX / 16 * 16), 16, [&](Value k) {
     SmallVector<Value> vectors;
@@ -204,6 +216,15 @@ void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
 
 void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
                               function_ref<Value(Value)> source) {
+  if (family.recipe == Recipe::GroupSums) {
+    int64_t groups = rowElements() /
+                     QuantisedRecord::of(e.target, weight.format).elements;
+    e.loop(e.index(0), rows, 1, [&](Value r) {
+      emitQuantisedRow(e, weight.format, x, source(e.add(first, r)), columnsOfX,
+                       groups, packed, offset, r, rows);
+    });
+    return;
+  }
   e.when(
       e.equal(rows, e.index(1)), [&] { packSingleRow(source(first), offset); },
       [&] {
@@ -244,10 +265,10 @@ Fetch MatmulEmitter::planFetch(Value count, Value blocks) {
   Value log2 = e.sub(e.index(63), leading);
   Value part =
       arith::ShRUIOp::create(e.b, e.loc, e.index(2 * weight.lines), log2);
-  int64_t most = e.target.maxTileRows();
+  int64_t most = maxRows();
   Value ahead = e.select(e.less(count, e.index(most / 2)),
-                         e.index(leadOf(e.target, 1)),
-                         e.index(leadOf(e.target, most)));
+                         e.index(leadOf(e.target, family, 1)),
+                         e.index(leadOf(e.target, family, most)));
   return {e.select(isAlone, ahead, e.index(2 * weight.lines)),
           e.select(isAlone, e.index(weight.lines), e.index(1)),
           e.select(isAlone, e.index(0), part),
@@ -267,10 +288,10 @@ void MatmulEmitter::packRows(Value base, Value count, int64_t most,
 /// Panels that a group of blocks of at most `rows` rows takes.
 Value MatmulEmitter::groupPanels(Value rows) {
   Value panels = e.index(2);
-  int64_t most = e.target.maxTileRows();
+  int64_t most = maxRows();
   for (int64_t r = most; r >= 1; --r) {
-    int64_t wide = widePanels(e.target, r);
-    if (wide != widePanels(e.target, std::min(r + 1, most)))
+    int64_t wide = widePanels(e.target, family, r);
+    if (wide != widePanels(e.target, family, std::min(r + 1, most)))
       panels = e.select(e.lessEqual(rows, e.index(r)), e.index(wide), panels);
   }
   return panels;
@@ -320,7 +341,7 @@ void MatmulEmitter::writeTile(Value firstRow, Value rows, Value panel,
 void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPanel,
                                   Value lastPanel,
                                   function_ref<Value(Value)> source) {
-  int64_t most = e.target.maxTileRows();
+  int64_t most = maxRows();
   auto wide = getTileDispatch(module, e.target, family, /*wide=*/true);
   auto pair = getTileDispatch(module, e.target, family, /*wide=*/false);
   Value lines = e.index(weight.lines);
@@ -364,9 +385,10 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
                                Value firstPair, Value lastPair,
                                function_ref<Value(Value)> source, Value scratch,
                                const TileWriter &writer) {
-  TileFamily family = TileFamily::of(weight.element, e.target);
+  TileFamily family = TileFamily::of(weight.format, e.target);
   // Pairs are packed as they lie in x; rows of f32 take the other recipe.
-  if (!cast<MemRefType>(x.getType()).getElementType().isBF16())
+  if (family.recipe == Recipe::DotPairs &&
+      !cast<MemRefType>(x.getType()).getElementType().isBF16())
     family.recipe = Recipe::WidenFMA;
   MatmulEmitter m{e,
                   module,
@@ -380,8 +402,8 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
                   {},
                   {},
                   {}};
-  int64_t superblock = superblockRows(e.target, weight.paddedK());
-  int64_t elements = packedElements(e.target, weight.paddedK());
+  int64_t superblock = superblockRows(e.target, weight);
+  int64_t elements = packedElements(e.target, weight);
   auto dynamic = [&](Type element) {
     return MemRefType::get({ShapedType::kDynamic}, element);
   };
@@ -390,15 +412,17 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
                                     ValueRange{e.index(elements)});
   m.tile = memref::ViewOp::create(e.b, e.loc, dynamic(e.b.getF32Type()),
                                   scratch, e.index(4 * elements),
-                                  ValueRange{e.index(tileElements(e.target))});
+                                  ValueRange{e.index(tileElements(e.target, family))});
   // Descriptors of the tile functions want dynamic sizes.
   Value flat = memref::CollapseShapeOp::create(
       e.b, e.loc, weight.buffer,
       SmallVector<ReassociationIndices>{{0, 1, 2}, {3}});
-  int64_t width = weight.halfWidth ? 32 : 16;
+  auto lines = cast<MemRefType>(flat.getType());
   m.bLines = memref::CastOp::create(
       e.b, e.loc,
-      MemRefType::get({ShapedType::kDynamic, width}, weight.element), flat);
+      MemRefType::get({ShapedType::kDynamic, lines.getDimSize(1)},
+                      lines.getElementType()),
+      flat);
   m.expertLine = e.mul(expert, weight.panels * weight.lines);
   Value firstPanel = e.mul(firstPair, 2), lastPanel = e.mul(lastPair, 2);
 

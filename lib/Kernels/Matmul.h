@@ -20,24 +20,31 @@
 #ifndef MOE_LIB_KERNELS_MATMUL_H
 #define MOE_LIB_KERNELS_MATMUL_H
 
-#include "Emitter.h"
+#include "MicroKernel.h"
 
 namespace moec::kernels {
 
-/// A packed weight as a kernel sees it: memref<ExPxLxW>, W lanes of a line.
+/// A packed weight as a kernel sees it: memref<ExPxLxW>, W elements of a line.
 struct PackedWeight {
   mlir::Value buffer;
   int64_t experts, panels, lines;
-  mlir::Type element;
-  bool halfWidth; // 16-bit elements: two K steps a line
+  mlir::lm::Format format;
 
-  static PackedWeight of(mlir::Value buffer);
-  /// K steps including padding.
-  int64_t paddedK() const { return halfWidth ? 2 * lines : lines; }
+  /// `format` is that of bytes; floats say themselves what they are.
+  static PackedWeight of(mlir::Value buffer,
+                         std::optional<mlir::lm::Format> format = {});
+  /// Of an op that multiplies by a weight.
+  template <typename Op>
+  static PackedWeight of(Op op) {
+    return of(op.getWeight(), op.getWeightFormat());
+  }
+  /// 4-byte elements of a packed row, padding included; for rows of floats as
+  /// many as the recipe of f32 needs.
+  int64_t rowElements(const Target &target) const;
 };
 
-/// Bytes of scratch that `emitMatmul` needs a thread, for rows of `paddedK`.
-int64_t matmulScratchBytes(const Target &target, int64_t paddedK);
+/// Bytes of scratch that `emitMatmul` needs a thread.
+int64_t matmulScratchBytes(const Target &target, const PackedWeight &weight);
 
 /// What to do with a finished tile.
 struct TileWriter {

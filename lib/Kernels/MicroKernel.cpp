@@ -6,77 +6,72 @@
 
 #include "MicroKernel.h"
 #include "ISA/DotPairs.h"
+#include "TileBuilder.h"
 
 using namespace mlir;
 using namespace moec::kernels;
 
 Type TileFamily::rowElement(OpBuilder &b) const {
-  return recipe == Recipe::DotPairs ? Type(b.getI32Type())
-                                    : Type(b.getF32Type());
+  return recipe == Recipe::WidenFMA ? Type(b.getF32Type())
+                                    : Type(b.getI32Type());
 }
 
-TileFamily TileFamily::of(Type element, const Target &target) {
-  return {element, element.isBF16() ? target.recipe : Recipe::WidenFMA};
+TileFamily TileFamily::of(lm::Format format, const Target &target) {
+  if (lm::isQuantised(format))
+    return {format, Recipe::GroupSums};
+  return {format,
+          format == lm::Format::BF16 ? target.recipe : Recipe::WidenFMA};
 }
 
-int64_t moec::kernels::widePanels(const Target &target, int64_t rows) {
+/// A tile of integers holds its sums over a group beside those in f32.
+int64_t TileFamily::maxRows(const Target &target) const {
+  if (recipe != Recipe::GroupSums)
+    return target.maxTileRows();
+  return 6;
+}
+
+int64_t moec::kernels::widePanels(const Target &target,
+                                  const TileFamily &family, int64_t rows) {
+  if (family.recipe == Recipe::GroupSums)
+    return target.lanes == 8 ? 2 : std::max<int64_t>(8 / rows, 2);
   if (target.lanes == 16)
     return rows <= 2 ? target.streamPanels : rows <= 5 ? 4 : 2;
   return rows == 1 ? 4 : 2;
 }
 
-int64_t moec::kernels::leadOf(const Target &target, int64_t rows) {
-  return rows < target.maxTileRows() / 2 ? target.prefetchLines
-                                         : target.blockPrefetchLines;
+/// Lines ahead that a tile of few rows fetches nibbles: a line of them takes so
+/// many instructions that too few are on their way at once.
+static constexpr int64_t kNibbleLead = 64;
+
+int64_t moec::kernels::leadOf(const Target &target, const TileFamily &family,
+                              int64_t rows) {
+  if (family.recipe == Recipe::GroupSums &&
+      widePanels(target, family, rows) > 2 &&
+      lm::QuantisedLayout::of(family.format).isNibbles())
+    return kNibbleLead;
+  return rows < family.maxRows(target) / 2 ? target.prefetchLines
+                                           : target.blockPrefetchLines;
 }
 
 /// Panels that one register tile holds; wider requests are made of several.
-static int64_t tilePanels(const Target &target, int64_t rows, int64_t wanted) {
+static int64_t tilePanels(const Target &target, const TileFamily &family,
+                          int64_t rows, int64_t wanted) {
   if (target.lanes == 16)
     return wanted;
-  int64_t most = rows == 1 ? 4 : rows <= 3 ? 2 : 1;
+  int64_t most = family.recipe == Recipe::GroupSums ? 1
+                 : rows == 1                        ? 4
+                 : rows <= 3                        ? 2
+                                                    : 1;
   return std::min(wanted, most);
 }
-
-namespace {
-/// Builds one register tile.
-struct TileBuilder {
-  Emitter &e;
-  const TileFamily &family;
-  int64_t rows, panels;
-  Value a, aOffset, bLines, line, lines;
-  Value ahead[2], shift, wrap;
-
-  int64_t vectorsPerPanel() const { return 16 / e.lanes; }
-  int64_t vectors() const { return panels * vectorsPerPanel(); }
-  bool halfWidth() const {
-    return family.element.getIntOrFloatBitWidth() == 16;
-  }
-  int64_t steps() const {
-    return halfWidth() && family.recipe == Recipe::WidenFMA ? 2 : 1;
-  }
-
-  Value panelLine(int64_t panel, Value k) {
-    Value base = panel ? e.add(line, e.mul(lines, panel)) : line;
-    return e.add(base, k);
-  }
-
-  /// The two K steps of a line of 16-bit elements (or the one of f32), as f32
-  /// vectors, for vector v of the tile.
-  SmallVector<Value> loadSteps(int64_t v, Value k);
-  Value loadPairs(int64_t v, Value k);
-  Value broadcastRow(int64_t row, Value element);
-  SmallVector<Value> accumulate(Value k, ValueRange acc);
-  void prefetch(Value k);
-};
-} // namespace
 
 Value TileBuilder::loadPairs(int64_t v, Value k) {
   int64_t perPanel = vectorsPerPanel(), pairLanes = 2 * e.lanes;
   Value column = e.index(v % perPanel * pairLanes);
-  return vector::LoadOp::create(
-      e.b, e.loc, VectorType::get({pairLanes}, family.element), bLines,
-      ValueRange{panelLine(v / perPanel, k), column});
+  Type element = lm::getStorageType(family.format, e.b.getContext());
+  return vector::LoadOp::create(e.b, e.loc,
+                                VectorType::get({pairLanes}, element), bLines,
+                                ValueRange{panelLine(v / perPanel, k), column});
 }
 
 SmallVector<Value> TileBuilder::loadSteps(int64_t v, Value k) {
@@ -86,7 +81,7 @@ SmallVector<Value> TileBuilder::loadSteps(int64_t v, Value k) {
     return {e.load(bLines, {panelLine(v / perPanel, k), column})};
   }
   Value pairs = loadPairs(v, k);
-  if (family.element.isBF16()) {
+  if (family.format == lm::Format::BF16) {
     Type i32 = e.vectorOf(e.b.getI32Type());
     Value bits =
         vector::BitCastOp::create(e.b, e.loc, cast<VectorType>(i32), pairs);
@@ -109,28 +104,26 @@ Value TileBuilder::broadcastRow(int64_t row, Value element) {
   return e.broadcast(scalar);
 }
 
-void TileBuilder::prefetch(Value k) {
-  auto fetch = [&](Value line) {
-    memref::PrefetchOp::create(e.b, e.loc, bLines, ValueRange{line, e.index(0)},
-                               /*isWrite=*/false, /*localityHint=*/3,
-                               /*isDataCache=*/true);
-  };
-  int64_t lead = leadOf(e.target, rows);
-  if (!lead)
-    return;
+Value TileBuilder::fetchedLine(int64_t panel, Value k, int64_t lead) {
   if (panels <= 2) {
     Value step = arith::ShRUIOp::create(e.b, e.loc, e.mul(k, 2), shift);
     step = e.select(e.less(step, wrap), step, e.add(step, lines));
-    for (int64_t panel = 0; panel < panels; ++panel)
-      fetch(e.add(ahead[panel], step));
-    return;
+    return e.add(ahead[panel], step);
   }
   // Behind the end of a panel comes the same panel of the next group.
   Value far = e.add(k, lead);
-  far = e.select(e.less(far, lines), far,
-                 e.add(far, e.mul(lines, panels - 1)));
+  far = e.select(e.less(far, lines), far, e.add(far, e.mul(lines, panels - 1)));
+  return panelLine(panel, far);
+}
+
+void TileBuilder::prefetch(Value k) {
+  int64_t lead = leadOf(e.target, family, rows);
+  if (!lead)
+    return;
   for (int64_t panel = 0; panel < panels; ++panel)
-    fetch(panelLine(panel, far));
+    memref::PrefetchOp::create(
+        e.b, e.loc, bLines, ValueRange{fetchedLine(panel, k, lead), e.index(0)},
+        /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
 }
 
 SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
@@ -176,21 +169,22 @@ static func::FuncOp beginFunction(OpBuilder &b, ModuleOp module, StringRef name,
 }
 
 static std::string familyName(const TileFamily &family) {
-  if (family.element.isF32())
-    return "f32";
-  std::string name = family.element.isBF16() ? "bf16" : "f16";
+  std::string name = lm::stringifyFormat(family.format).str();
+  if (family.format == lm::Format::F32 || family.recipe == Recipe::GroupSums)
+    return name;
   return name + (family.recipe == Recipe::DotPairs ? "_dot" : "_widen");
 }
 
 /// Types of (A, aOffset, B, line, lines, C, ahead, ahead', shift, wrap,
 /// cOffset).
 static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
-  int64_t width = family.element.getIntOrFloatBitWidth() == 16 ? 32 : 16;
+  Type element = lm::getStorageType(family.format, b.getContext());
+  int64_t width = 64 * 8 / element.getIntOrFloatBitWidth();
   Type index = b.getIndexType();
   auto dynamic = ShapedType::kDynamic;
   return {MemRefType::get({dynamic}, family.rowElement(b)),
           index,
-          MemRefType::get({dynamic, width}, family.element),
+          MemRefType::get({dynamic, width}, element),
           index,
           index,
           MemRefType::get({dynamic}, b.getF32Type()),
@@ -218,9 +212,12 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
                    args[8], args[9]};
   Value cOffset = args.back();
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
+  bool inGroups = family.recipe == Recipe::GroupSums;
+  Value steps = inGroups ? tile.countGroups() : Value(args[4]);
   SmallVector<Value> acc =
-      e.loop(e.index(0), args[4], 1, init, [&](Value k, ValueRange carried) {
-        return tile.accumulate(k, carried);
+      e.loop(e.index(0), steps, 1, init, [&](Value k, ValueRange carried) {
+        return inGroups ? tile.accumulateGroup(k, carried)
+                        : tile.accumulate(k, carried);
       });
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t v = 0; v < tile.vectors(); ++v) {
@@ -235,7 +232,7 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
 /// Calls the tiles that make up `panels` panels of `rows` rows.
 static void callTiles(Emitter &e, ModuleOp module, const TileFamily &family,
                       int64_t rows, int64_t panels, ValueRange args) {
-  int64_t each = tilePanels(e.target, rows, panels);
+  int64_t each = tilePanels(e.target, family, rows, panels);
   func::FuncOp tile = getTile(module, e.target, family, rows, each);
   for (int64_t p = 0; p < panels; p += each) {
     SmallVector<Value> operands(args);
@@ -262,14 +259,15 @@ func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
   auto function = beginFunction(b, module, name, arguments);
   Emitter e(b, function.getLoc(), target);
   SmallVector<int64_t> cases;
-  for (int64_t r = 1; r <= target.maxTileRows(); ++r)
+  for (int64_t r = 1; r <= family.maxRows(target); ++r)
     cases.push_back(r);
   auto sw = scf::IndexSwitchOp::create(
       b, e.loc, TypeRange(), function.getArgument(0), cases, cases.size());
   func::ReturnOp::create(b, e.loc);
   for (auto [i, rows] : llvm::enumerate(cases)) {
     b.setInsertionPointToStart(&sw.getCaseRegions()[i].emplaceBlock());
-    callTiles(e, module, family, rows, wide ? widePanels(target, rows) : 2,
+    callTiles(e, module, family, rows,
+              wide ? widePanels(target, family, rows) : 2,
               function.getArguments().drop_front());
     scf::YieldOp::create(b, e.loc);
   }

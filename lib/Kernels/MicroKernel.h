@@ -8,28 +8,33 @@
 #define MOE_LIB_KERNELS_MICROKERNEL_H
 
 #include "Emitter.h"
+#include "dialects/LM/IR/WeightFormat.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace moec::kernels {
 
 /// A family of register tiles that share an accumulation recipe.
 struct TileFamily {
-  mlir::Type element; // of the weight in memory
-  Recipe recipe;      // WidenFMA for f32 weights
+  mlir::lm::Format format; // of the weight in memory
+  Recipe recipe;           // WidenFMA for f32 weights
 
-  /// Element type of packed rows: f32, or i32 for pairs of bf16.
+  static TileFamily of(mlir::lm::Format format, const Target &target);
+  /// Element type of packed rows: f32, or i32 for pairs of bf16 and records of
+  /// integers.
   mlir::Type rowElement(mlir::OpBuilder &b) const;
-  /// K steps in one element of a packed row.
+  /// K steps in one element of a packed row of floats.
   int64_t stepsPerElement() const { return recipe == Recipe::DotPairs ? 2 : 1; }
-  static TileFamily of(mlir::Type element, const Target &target);
+  /// Rows of the largest tile.
+  int64_t maxRows(const Target &target) const;
 };
 
 /// Panels that a tile of `rows` rows takes at once, where there are enough.
-int64_t widePanels(const Target &target, int64_t rows);
+int64_t widePanels(const Target &target, const TileFamily &family,
+                   int64_t rows);
 
 /// Lines ahead of use that a tile of `rows` rows fetches its own panels, where
 /// no other block fetches them for it; 0 for not at all.
-int64_t leadOf(const Target &target, int64_t rows);
+int64_t leadOf(const Target &target, const TileFamily &family, int64_t rows);
 
 /// The function `(rows, A, aOffset, B, line, lines, C, ahead, ahead', shift,
 /// wrap)` that computes `rows` rows (1..MR) times widePanels(rows) panels

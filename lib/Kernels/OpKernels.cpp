@@ -13,15 +13,12 @@ using namespace mlir;
 using namespace moec::kernels;
 namespace lm = mlir::lm;
 
-static int64_t weightScratch(Value weight, const Target &target) {
-  return matmulScratchBytes(target, PackedWeight::of(weight).paddedK());
-}
 
 int64_t moec::kernels::getScratchBytes(Operation *op, const Target &target) {
   return TypeSwitch<Operation *, int64_t>(op)
       .Case<lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp>(
           [&](auto linear) {
-            return weightScratch(linear.getWeight(), target);
+            return matmulScratchBytes(target, PackedWeight::of(linear));
           })
       .Case([&](mlir::moe::RouterOp router) {
         return routerScratchBytes(router, target);

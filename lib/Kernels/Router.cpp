@@ -229,7 +229,7 @@ void moec::kernels::emitKernel(Emitter &e, RouteOp op, const Slot &slot) {
   PackedWeight weight = PackedWeight::of(op.getGate());
   int64_t experts = op.getExperts();
   int64_t logitsAt =
-      llvm::alignTo(matmulScratchBytes(e.target, weight.paddedK()), 64);
+      llvm::alignTo(matmulScratchBytes(e.target, weight), 64);
   int64_t routerAt = logitsAt + llvm::alignTo(kRouteRows * experts * 4, 64);
   Value logits =
       e.scratchView(slot.scratch, logitsAt,
@@ -265,9 +265,9 @@ int64_t moec::kernels::routerScratchBytes(RouterOp op, const Target &target) {
 }
 
 int64_t moec::kernels::routeScratchBytes(RouteOp op, const Target &target) {
-  int64_t paddedK = PackedWeight::of(op.getGate()).paddedK();
+  PackedWeight weight = PackedWeight::of(op.getGate());
   int64_t experts = op.getExperts();
-  return llvm::alignTo(matmulScratchBytes(target, paddedK), 64) +
+  return llvm::alignTo(matmulScratchBytes(target, weight), 64) +
          llvm::alignTo(kRouteRows * experts * 4, 64) +
          routerScratch(target, experts, op.getConfig().getGroups());
 }

@@ -32,6 +32,7 @@ Target Target::of(ModuleOp module) {
     target.blockPrefetchLines = lines.getInt();
   target.recipe =
       attr.contains("dot_pairs") ? Recipe::DotPairs : Recipe::WidenFMA;
+  target.dotQuads = attr.contains("dot_quads");
   target.emulate = attr.contains("emulate");
   target.blocksFromChunk = attr.contains("blocks_from_chunk");
   return target;
@@ -49,6 +50,8 @@ void Target::setOn(ModuleOp module) const {
                builder.getI64IntegerAttr(blockPrefetchLines));
   if (recipe == Recipe::DotPairs)
     attrs.append("dot_pairs", builder.getUnitAttr());
+  if (dotQuads)
+    attrs.append("dot_quads", builder.getUnitAttr());
   if (emulate)
     attrs.append("emulate", builder.getUnitAttr());
   if (blocksFromChunk)

@@ -8,14 +8,16 @@
 #include "Epilogue.h"
 #include "Evaluate.h"
 #include "Products.h"
+#include "Quantise.h"
 
 using namespace mlir;
 using namespace moec::reference;
 
-Tensor moec::reference::multiplyGrouped(const Tensor &x, const Tensor &weight,
-                                        const Plan &plan, bool gather,
-                                        const Tensor *bias,
+Tensor moec::reference::multiplyGrouped(const Tensor &rows,
+                                        const Tensor &weight, const Plan &plan,
+                                        bool gather, const Tensor *bias,
                                         const Tensor *rowScale) {
+  const Tensor x = rowsFor(rows, weight);
   Tensor acc(Element::F64, {int64_t(plan.row.size()), weight.shape[1]});
   for (int64_t e = 0; e < plan.experts; ++e)
     for (int64_t r = plan.offsets[e]; r < plan.offsets[e + 1]; ++r) {

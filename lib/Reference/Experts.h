@@ -16,7 +16,7 @@ namespace moec::reference {
 /// acc[r,n] = sum_k in[r,k] * weight[e,n,k] + bias[e,n] of every row of the
 /// plan, in f64. The rows of turned-away choices, at the end, are 0. `bias`
 /// and `rowScale` may be null.
-Tensor multiplyGrouped(const Tensor &x, const Tensor &weight, const Plan &plan,
+Tensor multiplyGrouped(const Tensor &rows, const Tensor &weight, const Plan &plan,
                        bool gather, const Tensor *bias = nullptr,
                        const Tensor *rowScale = nullptr);
 

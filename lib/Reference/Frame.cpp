@@ -5,7 +5,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "Frame.h"
+#include "Quantise.h"
 
+#include "dialects/LM/IR/WeightFormat.h"
 #include "dialects/MoE/IR/MoEDialect.h"
 
 using namespace mlir;
@@ -58,6 +60,20 @@ void Frame::set(Value result, RuntimeValue value) {
   values[result] = std::move(value);
 }
 
+/// The quantised format of a packed type.
+static std::optional<lm::Format> getFormat(Type type) {
+  auto packed = dyn_cast<lm::PackedType>(type);
+  return packed ? std::optional(packed.getFormat()) : std::nullopt;
+}
+
+void Frame::setArgument(BlockArgument argument, RuntimeValue value) {
+  if (const Tensor *tensor = getTensor(value))
+    if (auto format = lm::getWeightFormat(argument);
+        format && lm::isQuantised(*format))
+      value = makeValue(quantiseWeight(*tensor, format));
+  values[argument] = std::move(value);
+}
+
 FailureOr<RuntimeValue> Frame::weight(Operation *op, StringRef name,
                                       Type type) {
   RuntimeValue &known = machine.weights[name];
@@ -66,9 +82,7 @@ FailureOr<RuntimeValue> Frame::weight(Operation *op, StringRef name,
   if (!machine.options.weightSource)
     return op->emitOpError("reads weight @")
            << name << ", but no weights were given";
-  Type elementType = isa<lm::PackedType>(type)
-                         ? cast<lm::PackedType>(type).getElementType()
-                         : getElementTypeOrSelf(type);
+  Type elementType = lm::getWeightElement(type);
   ArrayRef<int64_t> shape = lm::getWeightShape(type);
   llvm::Expected<Tensor> tensor =
       machine.options.weightSource(name, *getElement(elementType), shape);
@@ -79,7 +93,7 @@ FailureOr<RuntimeValue> Frame::weight(Operation *op, StringRef name,
     return op->emitOpError("reads weight @")
            << name << " of type " << type << ", but was given "
            << tensor->getTypeName();
-  known = makeValue(std::move(*tensor));
+  known = makeValue(quantiseWeight(*tensor, getFormat(type)));
   return known;
 }
 
@@ -121,13 +135,11 @@ LogicalResult moec::reference::checkType(
   const Tensor *tensor = getTensor(value);
   if (!tensor)
     return emitError() << "expected a value of type " << type;
-  Type elementType = isa<lm::PackedType>(type)
-                         ? cast<lm::PackedType>(type).getElementType()
-                         : getElementTypeOrSelf(type);
   ArrayRef<int64_t> shape = isa<lm::PackedType>(type)
                                 ? lm::getWeightShape(type)
                                 : cast<ShapedType>(type).getShape();
-  bool fits = getElement(elementType) == tensor->element &&
+  bool fits = (tensor->format ||
+               getElement(lm::getWeightElement(type)) == tensor->element) &&
               shape.size() == tensor->shape.size();
   for (size_t i = 0; fits && i < shape.size(); ++i)
     fits = ShapedType::isDynamic(shape[i]) || shape[i] == tensor->shape[i];

@@ -37,6 +37,8 @@ public:
   void set(mlir::Value result, Tensor tensor);
   void set(mlir::Value result, Plan plan);
   void set(mlir::Value result, RuntimeValue value);
+  /// Quantises a weight whose argument has a quantised format.
+  void setArgument(mlir::BlockArgument argument, RuntimeValue value);
 
   const RuntimeValue &get(mlir::Value value) const;
   Interpreter &getMachine() { return machine; }

@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Evaluate.h"
+#include "Quantise.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -76,9 +77,11 @@ static LogicalResult evaluate(lm::LayerStateOp op, Frame &frame) {
   return success();
 }
 
-/// A packed weight is its logical values: layout is not a matter of meaning.
+/// A packed weight is its numbers: layout is not a matter of meaning.
 static LogicalResult evaluate(mlir::moe::PackOp op, Frame &frame) {
-  frame.set(op.getResult(), frame.get(op.getSource()));
+  frame.set(op.getResult(),
+            RuntimeValue(makeValue(quantiseWeight(
+                frame.tensor(op.getSource()), op.getType().getFormat()))));
   return success();
 }
 
@@ -175,7 +178,7 @@ Frame::run(std::vector<RuntimeValue> arguments) {
     return function.emitOpError("must have one block");
   Block &block = function.getBody().front();
   for (auto [argument, value] : llvm::zip(block.getArguments(), arguments))
-    set(argument, std::move(value));
+    setArgument(argument, std::move(value));
   for (Operation &op : block.without_terminator())
     if (failed(execute(op)))
       return failure();

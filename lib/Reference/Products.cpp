@@ -7,11 +7,13 @@
 #include "Products.h"
 #include "Activation.h"
 #include "Evaluate.h"
+#include "Quantise.h"
 
 using namespace mlir;
 using namespace moec::reference;
 
-Tensor moec::reference::multiply(const Tensor &x, const Tensor &weight) {
+Tensor moec::reference::multiply(const Tensor &rows, const Tensor &weight) {
+  const Tensor x = rowsFor(rows, weight);
   Tensor result(Element::F64, {x.rows(), weight.rows()});
   for (int64_t t = 0; t < x.rows(); ++t)
     for (int64_t n = 0; n < weight.rows(); ++n) {

@@ -14,7 +14,8 @@
 namespace moec::reference {
 
 /// sum_k x[t,k] * weight[n,k], K ascending; the result is f64 until rounded.
-Tensor multiply(const Tensor &x, const Tensor &weight);
+/// x is what a product with that weight reads of the rows.
+Tensor multiply(const Tensor &rows, const Tensor &weight);
 /// act(gate) * up over the halves of each row, in f64.
 Tensor gate(const Tensor &x, mlir::lm::Activation function);
 /// The same numbers, rounded to an element type.

@@ -28,6 +28,26 @@ func.func @gated_f16(%x: tensor<?x36xf32>, %tokens: tensor<42x36xf16>) -> tensor
   %y = lm.gated_linear %x, %tokens <silu> : (tensor<?x36xf32>, tensor<42x36xf16>) -> tensor<?x21xf32>
   return %y : tensor<?x21xf32>
 }
+func.func @linear_int8(%x: tensor<?x72xf32>, %w: tensor<50x72xf32> {lm.format = #lm.format<int8>})
+    -> tensor<?x50xf32> {
+  %y = lm.linear %x, %w : (tensor<?x72xf32>, tensor<50x72xf32>) -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+}
+func.func @linear_int4(%x: tensor<?x72xf32>, %w: tensor<50x72xbf16> {lm.format = #lm.format<int4>})
+    -> tensor<?x50xf32> {
+  %y = lm.linear %x, %w : (tensor<?x72xf32>, tensor<50x72xbf16>) -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+}
+func.func @gated_int4_min(%x: tensor<?x72xf32>, %w: tensor<42x72xf16> {lm.format = #lm.format<int4_min>})
+    -> tensor<?x21xf32> {
+  %y = lm.gated_linear %x, %w <silu> : (tensor<?x72xf32>, tensor<42x72xf16>) -> tensor<?x21xf32>
+  return %y : tensor<?x21xf32>
+}
+func.func @linear_mxfp4(%x: tensor<?x72xf32>, %w: tensor<50x72xf32> {lm.format = #lm.format<mxfp4>})
+    -> tensor<?x50xf32> {
+  %y = lm.linear %x, %w : (tensor<?x72xf32>, tensor<50x72xf32>) -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+}
 func.func @embed(%ids: tensor<?xi32>, %table: tensor<11x7xbf16>) -> tensor<?x7xf32> {
   %y = lm.embedding %ids, %table : (tensor<?xi32>, tensor<11x7xbf16>) -> tensor<?x7xf32>
   return %y : tensor<?x7xf32>
@@ -128,6 +148,91 @@ def check_products(get, random):
             assert np.allclose(out, expected, atol=1e-4), (name, tokens, np.abs(out - expected).max())
 
 
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+
+
+def quantised(weight, kind):
+    """docs/weight-formats.md in numpy: codes [..., 32] as stored, columns of scales as bytes, and the numbers."""
+    most = np.abs(weight).max(-1, keepdims=True)
+    low, high = weight.min(-1, keepdims=True), weight.max(-1, keepdims=True)
+    half = lambda array: array.astype(np.float32).astype(np.float16)
+    nearest = lambda over, d: np.rint(np.divide(over, d, out=np.zeros_like(over), where=d != 0))
+    if kind == "mxfp4":
+        exponent = np.floor(np.log2(np.where(most == 0, 1, most))) - 2
+        magnitude = np.abs(weight) / np.exp2(exponent)
+        code = np.searchsorted((E2M1[1:] + E2M1[:-1]) / 2, magnitude, side="left")  # ties downwards, then to even
+        tie = np.isin(magnitude, (0.75, 1.75, 3.5))
+        code = code + tie
+        stored = code | np.where((weight < 0) & (code > 0), 8, 0)
+        scale = np.where(most == 0, 0, exponent + 127).astype(np.uint8)
+        return stored.astype(np.uint8), [scale], np.sign(weight) * E2M1[code] * np.exp2(exponent)
+    minimum = half(low) if kind == "int4_min" else np.zeros_like(low, np.float16)
+    if kind == "int8":
+        d, least, top, bias = half(most / np.float32(127)), -127, 127, 128
+    elif kind == "int4":
+        d, least, top, bias = half(np.where(-low >= high, low, high) / np.float32(-8) + 0), -8, 7, 8  # 0 has no sign
+    else:
+        d, least, top, bias = half((high - low) / np.float32(15)), 0, 15, 0
+    wide = d.astype(np.float32)
+    q = np.clip(nearest(weight - minimum.astype(np.float32), np.broadcast_to(wide, weight.shape)), least, top)
+    scales = [d] + ([minimum] if kind == "int4_min" else [])
+    return (q + bias).astype(np.uint8), [s.view(np.uint8) for s in scales], q * wide + minimum.astype(np.float32)
+
+
+def quantised_panels(weight, kind, paired=False):
+    """Packed bytes and the numbers that they stand for."""
+    rows, columns = weight.shape
+    span = 128 if kind == "mxfp4" else 64
+    padded = -(-columns // span) * span
+    halves = [weight[:rows // 2], weight[rows // 2:]] if paired else [weight]
+    blocks = []
+    for part in halves:
+        count = -(-len(part) // 16)
+        count += 0 if paired else count % 2
+        full = np.zeros((count * 16, padded), np.float32)
+        full[:len(part), :columns] = part
+        codes, scales, _ = quantised(full.reshape(count * 16, padded // 32, 32), kind)
+        lanes = codes.reshape(count, 16, padded // span, span // 32, 8, 4)  # panel, lane, block, group, quad, byte
+        if kind != "int8":
+            lanes = lanes[..., 0::2, :] | lanes[..., 1::2, :] << 4
+        lines = lanes.transpose(0, 2, 3, 4, 1, 5).reshape(count, padded // span, -1)
+        head = [s.reshape(count, 16, padded // span, span // 32, -1).transpose(0, 2, 3, 1, 4)
+                .reshape(count, padded // span, -1) for s in scales]
+        blocks.append(np.concatenate([*head, lines], -1).reshape(count, -1))
+    result = np.stack(blocks, 1) if paired else blocks[0]
+    values = np.zeros((rows, padded), np.float32)
+    values[:, :columns] = weight
+    numbers = quantised(values.reshape(rows, padded // 32, 32), kind)[2].reshape(rows, padded)[:, :columns]
+    return np.ascontiguousarray(result).ravel(), numbers
+
+
+def check_quantised(get, random):
+    for name, out_columns, store, load, paired in (
+            ("linear_int8", 50, lambda a: a, lambda a: a, False), ("linear_int4", 50, bf16, wide, False),
+            ("gated_int4_min", 42, lambda a: a.astype(np.float16), lambda a: a.astype(np.float32), True),
+            ("linear_mxfp4", 50, lambda a: a, lambda a: a, False)):
+        function, kind = get(name), name.split("_", 1)[1]
+        weight = store(random(out_columns, 72) * np.float32(0.1))
+        weight[3, 32:64] = 0
+        packed = function.pack(weight)
+        expected_bytes, numbers = quantised_panels(load(weight), kind, paired)
+        assert packed.tobytes() == expected_bytes.tobytes(), name
+        for tokens in (0, 1, 3, 17):
+            x = random(tokens, 72)
+            read = np.zeros((tokens, 96), np.float32)
+            read[:, :72] = x
+            groups = read.reshape(tokens, 3, 32)
+            most = np.abs(groups).max(-1, keepdims=True)
+            read = (np.rint(groups * (127 / most)) * (most / 127)).reshape(tokens, 96)[:, :72]
+            expected = read @ numbers.T
+            if paired:
+                gate, up = np.split(expected, 2, -1)
+                expected = gate / (1 + np.exp(-gate)) * up
+            out = np.full(expected.shape, np.nan, np.float32)
+            function(x, packed, out, tokens=tokens)
+            assert np.allclose(out, expected, atol=2e-5), (name, tokens, np.abs(out - expected).max())
+
+
 def check_rows(get, random):
     embed = get("embed")
     table, ids = bf16(random(11, 7)), np.array([10, 0, 3], np.int32)
@@ -202,7 +307,7 @@ def main():
         generator = np.random.default_rng(0)
         random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
         library = ctypes.CDLL(str(folder / "libgraph.so"))
-        for check in (check_products, check_rows, check_cache, check_threads):
+        for check in (check_products, check_quantised, check_rows, check_cache, check_threads):
             print(check.__name__, flush=True)
             check(lambda function: Function(library, function), random)
 

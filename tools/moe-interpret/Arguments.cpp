@@ -8,7 +8,7 @@
 #include "moe/Reference/RandomTensor.h"
 #include "moe/Reference/TensorFile.h"
 
-#include "dialects/LM/IR/LMDialect.h"
+#include "dialects/LM/IR/WeightFormat.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
@@ -87,10 +87,7 @@ moec::reference::parseArgument(StringRef text, Type type) {
   }
   if (auto state = dyn_cast<lm::StateType>(type))
     return parseCache(text, state);
-  Type elementType = isa<lm::PackedType>(type)
-                         ? cast<lm::PackedType>(type).getElementType()
-                         : getElementTypeOrSelf(type);
-  std::optional<Element> element = getElement(elementType);
+  std::optional<Element> element = getElement(lm::getWeightElement(type));
   if (!element)
     return badArgument(text, "cannot stand for an argument of this type");
   if (text.starts_with("random:"))

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Arguments.h"
+#include "dialects/LM/IR/WeightFormat.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -91,6 +92,14 @@ static llvm::Error readAttention(StringRef text, CompileOptions &options) {
   return llvm::Error::success();
 }
 
+static llvm::Error readFormat(StringRef text, CompileOptions &options) {
+  options.weightFormat = mlir::lm::symbolizeFormat(text);
+  if (options.weightFormat && mlir::lm::isQuantised(*options.weightFormat))
+    return llvm::Error::success();
+  return makeError("--quant: expected int8, int4, int4_min or mxfp4, got '" +
+                   text + "'");
+}
+
 static llvm::Error readJobs(StringRef text, CompileOptions &options) {
   if (text.getAsInteger(10, options.threads) || options.threads < 1 ||
       options.threads > 1024)
@@ -174,6 +183,9 @@ static constexpr Option kOptions[] = {
      "write them beside the executable, to FILE.weights", readWeights},
     {"Weights", "--weights", "random:SEED",
      "make them up: only a config.json is needed", readWeights},
+    {"Weights", "--quant", "FORMAT",
+     "int8, int4, int4_min, mxfp4: of layers' matrices, in groups of 32",
+     readFormat},
     {"Weights", "-j", "N", "threads that pack weights (default: all)",
      readJobs},
     {"Messages", "--remarks", "", "say which kernels were made, and why",

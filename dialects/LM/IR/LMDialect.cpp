@@ -4,10 +4,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "dialects/LM/IR/LMDialect.h"
+#include "dialects/LM/IR/WeightFormat.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 
 using namespace mlir;
 using namespace mlir::lm;
@@ -21,4 +22,26 @@ void LMDialect::initialize() {
 #define GET_OP_LIST
 #include "dialects/LM/IR/LMOps.cpp.inc"
       >();
+}
+
+/// (format_c1)
+LogicalResult LMDialect::verifyRegionArgAttribute(Operation *op, unsigned,
+                                                  unsigned number,
+                                                  NamedAttribute named) {
+  if (named.getName() != kFormatAttr)
+    return op->emitOpError("argument ")
+           << number << " has an attribute that the lm dialect does not know: "
+           << named.getName();
+  auto function = dyn_cast<FunctionOpInterface>(op);
+  auto format = dyn_cast<FormatAttr>(named.getValue());
+  auto type = function ? dyn_cast<RankedTensorType>(
+                             function.getArgumentTypes()[number])
+                       : RankedTensorType();
+  if (format && isQuantised(format.getValue()) && type &&
+      type.hasStaticShape() && type.getRank() >= 2 && type.getRank() <= 3 &&
+      getFloatFormat(type.getElementType()))
+    return success();
+  return op->emitOpError("(format_c1) lm.format of argument ")
+         << number << " must be a quantised format of a static tensor of 2 or "
+         << "3 dimensions of f32, bf16 or f16, got " << named.getValue();
 }

@@ -34,11 +34,22 @@ def LM_Dialect : Dialect {
       and positive. Weights are wholly static.
     - (forms_c3) an op has one result (one memref in `outs`), unless its own
       documentation says otherwise.
+
+    A function's argument that is a weight may carry `lm.format`, a quantised
+    format (`!lm.packed` lists them): products read it quantised, and phase
+    `buffers` makes it part of the packed type.
+
+    - (format_c1) `lm.format` is a quantised `#lm.format` on a static matrix,
+      or several, of f32, bf16 or f16.
+    - (format_c2) in buffer form a product's `weight_format` says how the bytes
+      of a quantised weight are read: it is there where the weight is a memref
+      of i8, and nowhere else.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::tensor::TensorDialect"];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
+  let hasRegionArgAttrVerify = 1;
   let extraClassDeclaration = [{
     void registerTypes();
   }];
@@ -58,6 +69,19 @@ def LM_Layout : LM_Enum<"Layout", "how a packed weight lies in memory", [
   I32EnumCase<"Panel", 1, "panel">,
   I32EnumCase<"PairedPanel", 2, "paired_panel">
 ]>;
+
+def LM_Format : LM_Enum<"Format", "what a packed weight's numbers are", [
+  I32EnumCase<"F32", 0, "f32">,
+  I32EnumCase<"BF16", 1, "bf16">,
+  I32EnumCase<"F16", 2, "f16">,
+  I32EnumCase<"Int8", 3, "int8">,
+  I32EnumCase<"Int4", 4, "int4">,
+  I32EnumCase<"Int4Min", 5, "int4_min">,
+  I32EnumCase<"MXFP4", 6, "mxfp4">
+]>;
+def LM_FormatAttr : EnumAttr<LM_Dialect, LM_Format, "format"> {
+  let assemblyFormat = "`<` $value `>`";
+}
 
 def LM_Activation : LM_Enum<"Activation", "activation function", [
   I32EnumCase<"SiLU", 0, "silu">,
@@ -101,14 +125,22 @@ def LM_PackedType : LM_Type<"Packed", "packed"> {
       and the rest the up projection: panels alternate gate, up, gate, up, so
       that one register tile holds both factors of a SwiGLU.
 
+    The quantised formats `int8`, `int4`, `int4_min` and `mxfp4` (values and
+    layout: docs/weight-formats.md) stand in the place of the element type:
+    `!lm.packed<ExNxKxint8, panel>`. They lie in panels only.
+
     Not a tensor, and not a tensor encoding: bufferization drops those.
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$shape,
-                        "::mlir::Type":$elementType,
+                        EnumParameter<LM_Format>:$format,
                         EnumParameter<LM_Layout>:$layout);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
+    /// True unless the elements are floats of their own.
+    bool isQuantised() const;
+    /// f32, bf16 or f16; i8, for bytes, of a quantised format.
+    ::mlir::Type getStorageType() const;
     /// Lanes of a panel: output columns that lie side by side.
     static constexpr int64_t kLanes = 16;
     /// Number of matrices.
@@ -119,7 +151,8 @@ def LM_PackedType : LM_Type<"Packed", "packed"> {
     int64_t getColumns() const;
     /// Panels of one matrix, padding included. Even.
     int64_t getPanels() const;
-    /// 64-byte lines of one panel: K/2 rounded up for 16-bit elements, else K.
+    /// 64-byte lines of one panel: K/2 rounded up for 16-bit elements, K for
+    /// f32; of a quantised format whole blocks of groups.
     int64_t getLines() const;
     /// Bytes of one matrix in this layout.
     int64_t getMatrixBytes() const;

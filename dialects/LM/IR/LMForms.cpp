@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialects/LM/IR/ShapeChecks.h"
+#include "dialects/LM/IR/WeightFormat.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -104,6 +105,19 @@ LogicalResult mlir::lm::verifyElements(Operation *op, StringRef label,
     return success();
   return op->emitOpError() << "(" << label << ") " << name << " must have "
                            << elements << " elements, got " << vector.getType();
+}
+
+LogicalResult
+mlir::lm::verifyWeightFormat(Operation *op, Value weight,
+                             std::optional<Format> format) {
+  auto buffer = dyn_cast<MemRefType>(weight.getType());
+  bool isBytes = buffer && buffer.getElementType().isInteger(8);
+  if (isBytes == (format && isQuantised(*format)) && (isBytes || !format))
+    return success();
+  return op->emitOpError("(format_c2) a weight that is a memref of i8 needs a "
+                         "quantised weight_format, and no other may have one, "
+                         "got ")
+         << weight.getType();
 }
 
 LogicalResult mlir::lm::verifySameShape(Operation *op, StringRef label, Value a,

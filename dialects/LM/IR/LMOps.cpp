@@ -116,7 +116,7 @@ LogicalResult LinearOp::verify() {
     return failure();
   if (differ(rowsOf(getX()), rowsOf(result)))
     return emitOpError("(linear_c4) rows of the result must be rows of x");
-  return success();
+  return verifyWeightFormat(*this, getWeight(), getWeightFormat());
 }
 
 LogicalResult RMSNormOp::verify() {
@@ -196,7 +196,7 @@ LogicalResult GatedLinearOp::verify() {
   if (differ(rowsOf(getX()), rowsOf(result)))
     return emitOpError(
         "(gated_linear_c3) rows of the result must be rows of x");
-  return success();
+  return verifyWeightFormat(*this, getWeight(), getWeightFormat());
 }
 
 LogicalResult ScaledAddOp::verify() {

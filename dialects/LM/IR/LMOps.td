@@ -27,7 +27,7 @@ def LM_LogicalWeight : AnyTypeOf<[LM_WeightTensor, LM_PackedType],
     "a static tensor of 1 to 3 dimensions or a packed weight">;
 /// A weight in either form; a packed one is a buffer of up to 4 dimensions.
 def LM_Weight : AnyTypeOf<[LM_LogicalWeight,
-                           MemRefRankOf<[F32, BF16, F16, F64], [1, 2, 3, 4]>],
+                           MemRefRankOf<[F32, BF16, F16, F64, I8], [1, 2, 3, 4]>],
     "a static tensor of 1 to 3 dimensions, a packed weight or its buffer">;
 def LM_Tokens : AnyTypeOf<[1DTensorOf<[I32]>, MemRefRankOf<[I32], [1]>],
                           "a 1-D tensor or memref of i32">;
@@ -150,7 +150,8 @@ def LM_LinearOp : LM_BufferizableOp<"linear", [AttrSizedOperandSegments]> {
     - (linear_c4) rows of the result = rows of x.
   }];
   let arguments = (ins LM_Rows:$x, LM_Weight:$weight, Optional<LM_Vector>:$bias,
-                       OptionalAttr<F64Attr>:$clip, Variadic<LM_Rows>:$outs);
+                       OptionalAttr<F64Attr>:$clip, Variadic<LM_Rows>:$outs,
+                       OptionalAttr<LM_FormatAttr>:$weight_format);
   let results = (outs Variadic<LM_Rows>:$results);
   let assemblyFormat = [{
     $x `,` $weight (`bias` `(` $bias^ `)`)? (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
@@ -280,7 +281,8 @@ def LM_GatedLinearOp : LM_BufferizableOp<"gated_linear"> {
     - (gated_linear_c3) rows of the result = rows of x.
   }];
   let arguments = (ins LM_Rows:$x, LM_Weight:$weight, LM_ActivationAttr:$function,
-                       Variadic<LM_Rows>:$outs);
+                       Variadic<LM_Rows>:$outs,
+                       OptionalAttr<LM_FormatAttr>:$weight_format);
   let results = (outs Variadic<LM_Rows>:$results);
   let assemblyFormat = [{
     $x `,` $weight $function (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)

@@ -4,7 +4,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "dialects/LM/IR/LMDialect.h"
+#include "dialects/LM/IR/WeightFormat.h"
 
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -52,8 +52,16 @@ int64_t PackedType::getPanels() const {
   return llvm::alignTo(llvm::divideCeil(getRows(), kLanes), 2);
 }
 
+bool PackedType::isQuantised() const { return lm::isQuantised(getFormat()); }
+
+Type PackedType::getStorageType() const {
+  return lm::getStorageType(getFormat(), getContext());
+}
+
 int64_t PackedType::getLines() const {
-  return getElementType().getIntOrFloatBitWidth() == 16
+  if (isQuantised())
+    return QuantisedLayout::of(getFormat()).linesOf(getColumns());
+  return getStorageType().getIntOrFloatBitWidth() == 16
              ? llvm::divideCeil(getColumns(), 2)
              : getColumns();
 }
@@ -61,14 +69,14 @@ int64_t PackedType::getLines() const {
 int64_t PackedType::getMatrixBytes() const {
   if (getLayout() == Layout::RowMajor)
     return getRows() * getColumns() *
-           (getElementType().getIntOrFloatBitWidth() / 8);
+           (getStorageType().getIntOrFloatBitWidth() / 8);
   return getPanels() * getLines() * 64;
 }
 
 int64_t PackedType::getBytes() const { return getExperts() * getMatrixBytes(); }
 
 LogicalResult PackedType::verify(function_ref<InFlightDiagnostic()> emitError,
-                                 ArrayRef<int64_t> shape, Type elementType,
+                                 ArrayRef<int64_t> shape, Format format,
                                  Layout layout) {
   if (shape.empty() || shape.size() > 3)
     return emitError() << "packed weight: expected 1 to 3 dimensions, got "
@@ -76,10 +84,9 @@ LogicalResult PackedType::verify(function_ref<InFlightDiagnostic()> emitError,
   for (int64_t dim : shape)
     if (dim <= 0)
       return emitError() << "packed weight: dimensions must be positive";
-  if (!elementType.isF32() && !elementType.isBF16() && !elementType.isF16())
-    return emitError() << "packed weight: element type must be f32, bf16 or "
-                          "f16, got "
-                       << elementType;
+  if (layout == Layout::RowMajor && lm::isQuantised(format))
+    return emitError() << "packed weight: format " << stringifyFormat(format)
+                       << " lies in panels only, got row_major";
   if (layout != Layout::RowMajor && shape.size() < 2)
     return emitError() << "packed weight: layout " << stringifyLayout(layout)
                        << " needs a matrix";
@@ -92,15 +99,22 @@ LogicalResult PackedType::verify(function_ref<InFlightDiagnostic()> emitError,
 
 Type PackedType::parse(AsmParser &parser) {
   SmallVector<int64_t> shape;
-  Type elementType;
-  StringRef keyword;
-  SMLoc loc = parser.getCurrentLocation(), keywordLoc;
+  StringRef formatName, keyword;
+  SMLoc loc = parser.getCurrentLocation(), formatLoc, keywordLoc;
   if (parser.parseLess() ||
       parser.parseDimensionList(shape, /*allowDynamic=*/false) ||
-      parser.parseType(elementType) || parser.parseComma() ||
+      parser.getCurrentLocation(&formatLoc) ||
+      parser.parseKeyword(&formatName) || parser.parseComma() ||
       parser.getCurrentLocation(&keywordLoc) || parser.parseKeyword(&keyword) ||
       parser.parseGreater())
     return {};
+  std::optional<Format> format = symbolizeFormat(formatName);
+  if (!format) {
+    parser.emitError(formatLoc, "expected a format: f32, bf16, f16, int8, "
+                                "int4, int4_min or mxfp4, got ")
+        << formatName;
+    return {};
+  }
   std::optional<Layout> layout = symbolizeLayout(keyword);
   if (!layout) {
     parser.emitError(keywordLoc, "expected a layout: row_major, panel or "
@@ -109,14 +123,14 @@ Type PackedType::parse(AsmParser &parser) {
     return {};
   }
   return parser.getChecked<PackedType>(loc, parser.getContext(), shape,
-                                       elementType, *layout);
+                                       *format, *layout);
 }
 
 void PackedType::print(AsmPrinter &printer) const {
   printer << '<';
   printer.printDimensionList(getShape());
-  printer << 'x' << getElementType() << ", " << stringifyLayout(getLayout())
-          << '>';
+  printer << 'x' << stringifyFormat(getFormat()) << ", "
+          << stringifyLayout(getLayout()) << '>';
 }
 
 //===----------------------------------------------------------------------===//
@@ -202,9 +216,9 @@ ArrayRef<int64_t> mlir::lm::getWeightShape(Type type) {
 
 MemRefType mlir::lm::getPackedBufferType(PackedType type) {
   if (type.getLayout() == Layout::RowMajor)
-    return MemRefType::get(type.getShape(), type.getElementType());
-  int64_t width = 64 * 8 / type.getElementType().getIntOrFloatBitWidth();
+    return MemRefType::get(type.getShape(), type.getStorageType());
+  int64_t width = 64 * 8 / type.getStorageType().getIntOrFloatBitWidth();
   return MemRefType::get(
       {type.getExperts(), type.getPanels(), type.getLines(), width},
-      type.getElementType());
+      type.getStorageType());
 }

@@ -53,6 +53,11 @@ FailureOr<ArrayRef<int64_t>> weightOfRank(Operation *op, StringRef label,
 LogicalResult verifyElements(Operation *op, StringRef label, StringRef name,
                              Value vector, int64_t elements);
 
+/// Checks that `format` is there exactly where the weight is bytes
+/// (format_c2).
+LogicalResult verifyWeightFormat(Operation *op, Value weight,
+                                 std::optional<Format> format);
+
 LogicalResult verifySameShape(Operation *op, StringRef label, Value a,
                               Value b);
 

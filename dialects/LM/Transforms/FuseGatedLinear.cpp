@@ -29,7 +29,7 @@ struct FuseGated : OpRewritePattern<GatedOp> {
       return failure();
     rewriter.replaceOpWithNewOp<GatedLinearOp>(
         gated, gated.getResultTypes(), linear.getX(), linear.getWeight(),
-        gated.getFunction(), ValueRange());
+        gated.getFunction(), ValueRange(), FormatAttr());
     return success();
   }
 };

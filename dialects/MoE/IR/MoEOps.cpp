@@ -354,6 +354,8 @@ LogicalResult GroupedMatmulOp::verify() {
   if ((plan || !getGather()) && differ(rows, rowsOf(resultOf(*this))))
     return emitOpError("(grouped_matmul_c8) the result must have ")
            << rows << " rows";
+  if (failed(lm::verifyWeightFormat(*this, getWeight(), getWeightFormat())))
+    return failure();
   return verifyEpilogue(*this);
 }
 
@@ -510,7 +512,8 @@ LogicalResult PackOp::verify() {
   auto source = getSource().getType();
   auto packed = getResult().getType();
   if (source.getShape() != packed.getShape() ||
-      source.getElementType() != packed.getElementType())
+      (!packed.isQuantised() &&
+       source.getElementType() != packed.getStorageType()))
     return emitOpError("(pack_c1) source ")
            << source << " and result " << packed
            << " must have one shape and element type";

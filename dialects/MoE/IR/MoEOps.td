@@ -249,7 +249,8 @@ def MoE_GroupedMatmulOp : MoE_TwoFormsOp<"grouped_matmul", [AttrSizedOperandSegm
                        Optional<LM_Weight>:$bias, Optional<LM_Rows>:$row_scale,
                        UnitAttr:$gather, UnitAttr:$paired,
                        OptionalAttr<LM_ActivationAttr>:$function,
-                       Variadic<LM_Rows>:$outs);
+                       Variadic<LM_Rows>:$outs,
+                       OptionalAttr<LM_FormatAttr>:$weight_format);
   let results = (outs Variadic<LM_Rows>:$results);
   let regions = (region MaxSizedRegion<1>:$epilogue);
   let assemblyFormat = [{
@@ -446,7 +447,8 @@ def MoE_PackOp : MoE_Op<"pack", [Pure]> {
     %p = moe.pack %w : tensor<8x64x64xbf16> -> !lm.packed<8x64x64xbf16, paired_panel>
     ```
     Constraints:
-    - (pack_c1) source and result have one shape and element type.
+    - (pack_c1) source and result have one shape, and one element type unless
+      the result is quantised.
   }];
   let arguments = (ins RankedTensorOf<[F32, BF16, F16]>:$source);
   let results = (outs LM_PackedType:$result);

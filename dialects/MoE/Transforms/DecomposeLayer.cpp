@@ -32,7 +32,8 @@ static Value buildShared(LayerOp op, Value routed, PatternRewriter &rewriter) {
   auto result = cast<RankedTensorType>(op.getResult().getType());
   Value pair = lm::LinearOp::create(
                    rewriter, loc, rowsLike(x, 2 * width, rewriter.getF32Type()),
-                   x, op.getSharedGateUp(), Value(), FloatAttr(), ValueRange())
+                   x, op.getSharedGateUp(), Value(), FloatAttr(), ValueRange(),
+                   lm::FormatAttr())
                    .getResult(0);
   Value hidden = lm::GatedOp::create(rewriter, loc, rowsLike(x, width, element),
                                      pair, op.getFunction(), ValueRange())
@@ -40,14 +41,16 @@ static Value buildShared(LayerOp op, Value routed, PatternRewriter &rewriter) {
   auto wide = result.clone(rewriter.getF32Type());
   Value y =
       lm::LinearOp::create(rewriter, loc, wide, hidden, op.getSharedDown(),
-                           Value(), FloatAttr(), ValueRange())
+                           Value(), FloatAttr(), ValueRange(),
+                           lm::FormatAttr())
           .getResult(0);
   if (!op.getSharedGate())
     return lm::AddOp::create(rewriter, loc, result, routed, y, ValueRange())
         .getResult(0);
   Value scale = lm::LinearOp::create(
                     rewriter, loc, rowsLike(x, 1, rewriter.getF32Type()), x,
-                    op.getSharedGate(), Value(), FloatAttr(), ValueRange())
+                    op.getSharedGate(), Value(), FloatAttr(), ValueRange(),
+                    lm::FormatAttr())
                     .getResult(0);
   return lm::ScaledAddOp::create(rewriter, loc, result, routed, y, scale,
                                  lm::Activation::Sigmoid, ValueRange())
@@ -71,7 +74,8 @@ struct DecomposeLayer : OpRewritePattern<LayerOp> {
 
     Value logits =
         lm::LinearOp::create(rewriter, loc, rowsLike(x, experts, f32), x,
-                             op.getGate(), Value(), FloatAttr(), ValueRange())
+                             op.getGate(), Value(), FloatAttr(), ValueRange(),
+                             lm::FormatAttr())
             .getResult(0);
     auto router = RouterOp::create(
         rewriter, loc,
@@ -94,12 +98,14 @@ struct DecomposeLayer : OpRewritePattern<LayerOp> {
     Value h = GroupedMatmulOp::create(
                   rewriter, loc, TypeRange{dynamicRows(width, element)}, x,
                   op.getGateUp(), plan, Value(), Value(), /*gather=*/true,
-                  /*paired=*/false, op.getFunctionAttr(), ValueRange())
+                  /*paired=*/false, op.getFunctionAttr(), ValueRange(),
+                  lm::FormatAttr())
                   .getResult(0);
     Value y = GroupedMatmulOp::create(
                   rewriter, loc, TypeRange{dynamicRows(hidden, f32)}, h,
                   op.getDown(), plan, Value(), Value(), /*gather=*/false,
-                  /*paired=*/false, lm::ActivationAttr(), ValueRange())
+                  /*paired=*/false, lm::ActivationAttr(), ValueRange(),
+                  lm::FormatAttr())
                   .getResult(0);
     bool shared = bool(op.getSharedGateUp());
     Value sum =

@@ -6,6 +6,8 @@
 
 #include "dialects/MoE/Transforms/Passes.h"
 
+#include "dialects/LM/IR/WeightFormat.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/IR/Verifier.h"
@@ -29,7 +31,8 @@ public:
 
 private:
   LogicalResult packOperands(Operation *op);
-  LogicalResult pack(Operation *user, Value weight, lm::Layout layout);
+  LogicalResult pack(Operation *user, Value weight, lm::Layout layout,
+                     std::optional<lm::Format> format = {});
   LogicalResult packArgument(Operation *user, BlockArgument argument,
                              lm::PackedType type);
 
@@ -50,33 +53,56 @@ LogicalResult WeightPacker::packArgument(Operation *user,
   inputs[number] = type;
   function.setFunctionType(FunctionType::get(module.getContext(), inputs,
                                              function.getResultTypes()));
+  function.removeArgAttr(number, lm::kFormatAttr);
   std::optional<SymbolTable::UseRange> uses =
       SymbolTable::getSymbolUses(function, module);
   if (!uses)
     return function.emitOpError("has uses that cannot be known");
   for (SymbolTable::SymbolUse use : *uses)
     if (auto call = dyn_cast<func::CallOp>(use.getUser()))
-      if (failed(pack(call, call.getOperand(number), type.getLayout())))
+      if (failed(pack(call, call.getOperand(number), type.getLayout(),
+                      type.getFormat())))
         return failure();
   return success();
 }
 
+/// `format` is the callee's, of an operand of a call; else what the weight
+/// itself says.
 LogicalResult WeightPacker::pack(Operation *user, Value weight,
-                                 lm::Layout layout) {
+                                 lm::Layout layout,
+                                 std::optional<lm::Format> format) {
   if (auto known = dyn_cast<lm::PackedType>(weight.getType())) {
-    if (known.getLayout() == layout)
-      return success();
-    return user->emitOpError("needs a weight in layout ")
-           << lm::stringifyLayout(layout) << " that another use needs in "
-           << lm::stringifyLayout(known.getLayout());
+    if (known.getLayout() != layout)
+      return user->emitOpError("needs a weight in layout ")
+             << lm::stringifyLayout(layout) << " that another use needs in "
+             << lm::stringifyLayout(known.getLayout());
+    // An argument is in the format that it says; what lm.weight reads is in
+    // that of the callees to which it goes, and has no other use.
+    bool isRead = !format && known.isQuantised() && !isa<BlockArgument>(weight);
+    if (isRead || (format && known.getFormat() != *format))
+      return user->emitOpError("needs a weight in another format than ")
+             << lm::stringifyFormat(known.getFormat())
+             << ", which another use needs";
+    return success();
   }
   auto tensor = dyn_cast<RankedTensorType>(weight.getType());
   if (!tensor || !tensor.hasStaticShape())
     return user->emitOpError("a weight must have a static shape, got ")
            << weight.getType();
+  std::optional<lm::Format> own = lm::getWeightFormat(weight);
+  if (format && format != own && isa<BlockArgument>(weight))
+    return user->emitOpError("needs a weight in format ")
+           << lm::stringifyFormat(*format)
+           << ", which the function's argument does not have (lm.format)";
+  if (!format)
+    format = own;
+  if (!format)
+    return user->emitOpError("packed weight: element type must be f32, bf16 "
+                             "or f16, got ")
+           << tensor.getElementType();
   auto type = lm::PackedType::getChecked([&] { return user->emitOpError(); },
                                          module.getContext(), tensor.getShape(),
-                                         tensor.getElementType(), layout);
+                                         *format, layout);
   if (!type)
     return failure();
   if (auto argument = dyn_cast<BlockArgument>(weight))
@@ -91,7 +117,7 @@ LogicalResult WeightPacker::pack(Operation *user, Value weight,
   if (declaration.getType() != type &&
       isa<lm::PackedType>(declaration.getType()))
     return user->emitOpError("weight ")
-           << read.getName() << " is used in two layouts";
+           << read.getName() << " is used in two layouts or formats";
   declaration.setType(type);
   return success();
 }
@@ -132,6 +158,12 @@ LogicalResult WeightPacker::packOperands(Operation *op) {
         return packAll({router.getBias()}, Layout::RowMajor);
       })
       .Case([&](RouteOp route) -> LogicalResult {
+        // Its projection reads rows of floats (docs/numerics.md).
+        auto format = lm::getWeightFormat(route.getGate());
+        if (format && lm::isQuantised(*format))
+          return route.emitOpError("a router's weight cannot be quantised, got "
+                                   "format ")
+                 << lm::stringifyFormat(*format);
         if (failed(packAll({route.getGate()}, Layout::Panel)))
           return failure();
         return packAll({route.getBias()}, Layout::RowMajor);

@@ -56,12 +56,13 @@ struct SplitExpertFFN : OpRewritePattern<ExpertFFNOp> {
     Value h = GroupedMatmulOp::create(
                   rewriter, op.getLoc(), TypeRange{hidden}, op.getX(),
                   op.getGateUp(), op.getPlan(), Value(), Value(),
-                  /*gather=*/true, /*paired=*/false, function, ValueRange())
+                  /*gather=*/true, /*paired=*/false, function, ValueRange(),
+                  lm::FormatAttr())
                   .getResult(0);
     rewriter.replaceOpWithNewOp<GroupedMatmulOp>(
         op, op.getResultTypes(), h, op.getDown(), op.getPlan(), Value(),
         Value(), /*gather=*/false, /*paired=*/false, lm::ActivationAttr(),
-        ValueRange());
+        ValueRange(), lm::FormatAttr());
     return success();
   }
 };

@@ -210,6 +210,11 @@ LogicalResult FunctionConverter::convertTwoForms(Operation &op) {
     attrs.set("operandSegmentSizes", builder.getDenseI32ArrayAttr(newSegments));
   if (attention)
     attrs.set("state_type", TypeAttr::get(attention.getCacheType()));
+  for (Type type : op.getOperandTypes())
+    if (auto weight = dyn_cast<lm::PackedType>(type);
+        weight && weight.isQuantised())
+      attrs.set("weight_format",
+                lm::FormatAttr::get(op.getContext(), weight.getFormat()));
   state.addAttributes(attrs);
   for (Region &region : op.getRegions())
     state.addRegion()->takeBody(region);

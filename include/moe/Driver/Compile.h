@@ -42,6 +42,8 @@ struct CompileOptions {
   std::vector<::moe::CacheType> cacheTypes;
   /// What attention multiplies: f32, or bf16 queries and weights of values.
   ::moe::ElementType attention = ::moe::ElementType::F32;
+  /// Of layers' matrices; the checkpoint's type if it is not set.
+  std::optional<mlir::lm::Format> weightFormat;
   /// Generated weights instead of the checkpoint's.
   std::optional<uint64_t> randomSeed;
   WeightsPlace weightsPlace = WeightsPlace::Embedded;

@@ -7,6 +7,7 @@
 #ifndef MOE_IMPORT_MODELBUILDER_H
 #define MOE_IMPORT_MODELBUILDER_H
 
+#include "dialects/LM/IR/LMDialect.h"
 #include "moe/Import/ModelConfig.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -33,6 +34,9 @@ struct StepTypes {
   ElementType queries = ElementType::F32;
   /// What a cache may hold.
   std::vector<CacheType> caches;
+  /// Of layers' matrices, if they are quantised; embedding, head, norms and
+  /// routers keep the checkpoint's type.
+  std::optional<mlir::lm::Format> format;
 };
 
 /// Builds the step of a model in phase `import`: one private function for each

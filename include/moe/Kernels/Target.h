@@ -20,6 +20,9 @@ enum class Recipe {
   WidenFMA,
   /// VDPBF16PS: pairs of K, odd element first, denormals flushed.
   DotPairs,
+  /// Weights in a quantised format: exact integer sums over groups of K, added
+  /// in f32, K ascending.
+  GroupSums,
 };
 
 /// A machine as kernels see it.
@@ -30,6 +33,9 @@ struct Target {
   int64_t registers = 16;
   /// Recipe for bf16 weights.
   Recipe recipe = Recipe::WidenFMA;
+  /// Bytes are multiplied four at a time (VPDPBUSD), not as pairs of 16 bits.
+  /// Sums are exact: no bit depends on it.
+  bool dotQuads = false;
   /// Take generic emitters even where the instruction exists.
   bool emulate = false;
   /// Breaks the routing contract: attention blocks end where a chunk starts.

@@ -8,7 +8,7 @@
 #ifndef MOE_REFERENCE_TENSOR_H
 #define MOE_REFERENCE_TENSOR_H
 
-#include "mlir/IR/Types.h"
+#include "dialects/LM/IR/LMDialect.h"
 #include "llvm/ADT/ArrayRef.h"
 
 #include <cstdint>
@@ -34,6 +34,9 @@ struct Tensor {
   Element element = Element::F32;
   std::vector<int64_t> shape;
   std::vector<double> data;
+  /// Of a weight in a quantised format, whose numbers are f64: products with
+  /// it read quantised rows.
+  std::optional<mlir::lm::Format> format;
 
   Tensor() = default;
   /// Zeros.

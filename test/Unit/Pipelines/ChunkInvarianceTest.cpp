@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "RandomCase.h"
+#include "Chunks.h"
 #include "RandomGraph.h"
 
 #include "moe/Reference/RandomTensor.h"
@@ -18,57 +18,13 @@ using namespace moec::test;
 
 namespace {
 
-/// So that -0 and +0 differ, and a NaN equals itself.
-uint64_t bits(double value) { return llvm::bit_cast<uint64_t>(value); }
-std::vector<uint64_t> bits(llvm::ArrayRef<double> values) {
-  std::vector<uint64_t> result;
-  for (double value : values)
-    result.push_back(bits(value));
-  return result;
-}
-
-/// The first result for all rows, computed in chunks.
-std::vector<double> runInChunks(RandomCase &graph, int64_t rows,
-                                const std::vector<int64_t> &chunks,
-                                int64_t slots) {
-  Sequence sequence;
-  std::vector<double> result;
-  int64_t position = 0;
-  for (size_t i = 0; position < rows; ++i) {
-    int64_t next = std::min(rows, position + chunks[i % chunks.size()]);
-    auto results = graph.call(position, next, slots, sequence);
-    if (!results) {
-      ADD_FAILURE() << llvm::toString(results.takeError());
-      return {};
-    }
-    llvm::append_range(result, (*results)[0].data);
-    position = next;
-  }
-  return result;
-}
-
 void expectSameBits(const std::string &text, uint64_t seed,
                     const Variant &variant, int64_t rows) {
   RandomCase graph(text, seed, variant);
   SCOPED_TRACE(graph.describe());
   llvm::Error error = graph.prepare();
   ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
-  std::vector<double> whole = runInChunks(graph, rows, {rows}, 1);
-  struct Cut {
-    std::vector<int64_t> chunks;
-    int64_t slots;
-  };
-  for (const Cut &cut : {Cut{{rows}, 3}, Cut{{1}, 1}, Cut{{1}, 2},
-                         Cut{{5, 17, 2, 13}, 3}, Cut{{64}, 7}}) {
-    std::vector<double> parts =
-        runInChunks(graph, rows, cut.chunks, cut.slots);
-    ASSERT_EQ(parts.size(), whole.size());
-    int64_t columns = whole.size() / rows;
-    for (size_t i = 0; i < whole.size(); ++i)
-      ASSERT_EQ(bits(parts[i]), bits(whole[i]))
-          << "row " << i / columns << ", column " << i % columns
-          << ", chunks of " << cut.chunks[0] << ", slots " << cut.slots;
-  }
+  expectSameBitsInChunks(graph, rows);
 }
 
 TEST(ChunkInvariance, Layers) {

@@ -6,7 +6,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "ErrorBound.h"
+#include "QuantisedError.h"
+#include "dialects/LM/IR/WeightFormat.h"
 #include "lib/Reference/Activation.h"
+#include "lib/Reference/Quantise.h"
 #include "lib/Reference/Routing.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -70,7 +73,11 @@ void ErrorBound::begin(func::FuncOp function,
   ambiguousRows.clear();
   for (auto [argument, v] : llvm::zip(function.getArguments(), arguments)) {
     values[argument] = v;
-    if (const Tensor *tensor = getTensor(v))
+    const Tensor *tensor = getTensor(v);
+    if (tensor && lm::getWeightFormat(argument))
+      values[argument] =
+          makeValue(quantiseWeight(*tensor, lm::getWeightFormat(argument)));
+    if (tensor)
       errors[argument] = Tensor(Element::F64, tensor->shape);
   }
 }
@@ -119,8 +126,12 @@ struct Dot {
   int64_t length = 0;
 
   void add(double x, double ex, double w, double ew = 0) {
+    addParts(x, ex, w, ew, std::abs(w));
+  }
+  /// `parts`: what w is made of, each multiplied on its own.
+  void addParts(double x, double ex, double w, double ew, double parts) {
     sum += x * w;
-    magnitude += std::abs(x * w);
+    magnitude += std::abs(x) * parts;
     carried += ex * std::abs(w) + std::abs(x) * ew + ex * ew;
     ++length;
   }
@@ -135,11 +146,14 @@ struct Dot {
 // Products
 //===----------------------------------------------------------------------===//
 
-static Dot dot(const Tensor &x, const Tensor &ex, int64_t t,
-               const double *weight) {
+/// Row t times a row of a weight.
+static Dot dot(const ReadRows &rows, int64_t t, const Tensor &weight,
+               int64_t row) {
   Dot result;
-  for (int64_t k = 0; k < x.columns(); ++k)
-    result.add(x.at(t, k), ex.at(t, k), weight[k]);
+  const double *values = &weight.data[row * weight.columns()];
+  for (int64_t k = 0; k < rows.x.columns(); ++k)
+    result.addParts(rows.x.at(t, k), rows.error.at(t, k), values[k], 0,
+                    partsOf(weight, values, k));
   return result;
 }
 
@@ -152,11 +166,12 @@ static Dot scaled(Dot dot, double factor, double error, double bias) {
 }
 
 void ErrorBound::bound(lm::LinearOp op) {
-  const Tensor &x = value(op.getX()), &w = value(op.getWeight());
+  const Tensor &w = value(op.getWeight());
+  ReadRows x = readRows(value(op.getX()), errorOf(op.getX()), w);
   Tensor error = zerosLike(op->getResult(0));
-  for (int64_t t = 0; t < x.rows(); ++t)
+  for (int64_t t = 0; t < error.rows(); ++t)
     for (int64_t n = 0; n < w.rows(); ++n) {
-      Dot sum = dot(x, errorOf(op.getX()), t, &w.data[n * w.columns()]);
+      Dot sum = dot(x, t, w, n);
       double bias = op.getBias() ? value(op.getBias())[n] : 0;
       error.at(t, n) = sum.error() + u * (std::abs(sum.sum) + std::abs(bias));
     }
@@ -164,14 +179,13 @@ void ErrorBound::bound(lm::LinearOp op) {
 }
 
 void ErrorBound::bound(lm::GatedLinearOp op) {
-  const Tensor &x = value(op.getX()), &w = value(op.getWeight());
-  const Tensor &ex = errorOf(op.getX());
+  const Tensor &w = value(op.getWeight());
+  ReadRows x = readRows(value(op.getX()), errorOf(op.getX()), w);
   Tensor error = zerosLike(op->getResult(0));
   int64_t width = error.columns();
-  for (int64_t t = 0; t < x.rows(); ++t)
+  for (int64_t t = 0; t < error.rows(); ++t)
     for (int64_t n = 0; n < width; ++n) {
-      Dot g = dot(x, ex, t, &w.data[n * w.columns()]);
-      Dot p = dot(x, ex, t, &w.data[(width + n) * w.columns()]);
+      Dot g = dot(x, t, w, n), p = dot(x, t, w, width + n);
       error.at(t, n) =
           gatedError(op.getFunction(), g.sum, p.sum, g.error(), p.error());
     }
@@ -181,19 +195,18 @@ void ErrorBound::bound(lm::GatedLinearOp op) {
 void ErrorBound::bound(mlir::moe::GroupedMatmulOp op) {
   const Plan &plan = *std::get<std::shared_ptr<const Plan>>(
       values.find(op.getPlan().front())->second);
-  const Tensor &x = value(op.getX()), &w = value(op.getWeight());
-  const Tensor &ex = errorOf(op.getX());
+  const Tensor &w = value(op.getWeight());
+  ReadRows x = readRows(value(op.getX()), errorOf(op.getX()), w);
   Tensor error = zerosLike(op->getResult(0));
-  int64_t width = error.columns(), stride = w.columns();
+  int64_t width = error.columns();
   for (int64_t e = 0; e < plan.experts; ++e)
     for (int64_t r = plan.offsets[e]; r < plan.offsets[e + 1]; ++r)
       for (int64_t n = 0; n < width; ++n) {
         int64_t source = op.getGather() ? plan.tokenOf(r) : r;
-        const double *matrix = &w.data[e * w.shape[1] * stride];
         auto product = [&](int64_t column) {
           int64_t choice = plan.choice[r];
           Value scale = op.getRowScale();
-          return scaled(dot(x, ex, source, matrix + column * stride),
+          return scaled(dot(x, source, w, e * w.shape[1] + column),
                         scale ? value(scale)[choice] : 1,
                         scale ? errorOf(scale)[choice] : 0,
                         op.getBias() ? value(op.getBias()).at(e, column) : 0);

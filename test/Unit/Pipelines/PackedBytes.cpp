@@ -6,6 +6,8 @@
 
 #include "PackedBytes.h"
 
+#include "dialects/LM/IR/WeightFormat.h"
+
 #include "llvm/ADT/APFloat.h"
 
 #include <cstring>
@@ -90,7 +92,28 @@ static std::pair<int64_t, int64_t> panelAndLane(PackedType type, int64_t n) {
   return {2 * (column / 16) + isUp, column % 16};
 }
 
+/// Groups of 32 columns of every row, zeros behind the last one.
+static test::Bytes packQuantised(const Tensor &weight, PackedType type) {
+  test::Bytes bytes(type.getBytes(), 0);
+  int64_t rows = type.getRows(), columns = type.getColumns();
+  for (int64_t e = 0; e < type.getExperts(); ++e)
+    for (int64_t n = 0; n < rows; ++n)
+      for (int64_t k = 0; k < columns; k += mlir::lm::kGroup) {
+        auto [panel, lane] = panelAndLane(type, n);
+        const double *first = &weight.data[(e * rows + n) * columns + k];
+        std::vector<float> values(
+            first, first + std::min(mlir::lm::kGroup, columns - k));
+        mlir::lm::storeGroup(
+            type.getFormat(), mlir::lm::quantise(type.getFormat(), values),
+            lane, k / mlir::lm::kGroup,
+            &bytes[e * type.getMatrixBytes() + panel * type.getLines() * 64]);
+      }
+  return bytes;
+}
+
 test::Bytes test::pack(const Tensor &weight, PackedType type) {
+  if (type.isQuantised())
+    return packQuantised(weight, type);
   if (type.getLayout() == Layout::RowMajor)
     return toBytes(weight);
   int64_t width = bytesOf(weight.element), perStep = 4 / width;

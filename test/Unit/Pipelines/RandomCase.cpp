@@ -6,6 +6,7 @@
 
 #include "RandomCase.h"
 
+#include "dialects/LM/IR/WeightFormat.h"
 #include "dialects/MoE/IR/MoEDialect.h"
 #include "moe/Pipelines/Pipelines.h"
 #include "moe/Reference/RandomTensor.h"
@@ -29,6 +30,7 @@ static MachineDescription machineOf(StringRef name, int64_t lanes,
   machine.kernels.lanes = lanes;
   machine.kernels.registers = lanes == 16 ? 32 : 16;
   machine.kernels.recipe = recipe;
+  machine.kernels.dotQuads = emulate;
   machine.kernels.emulate = emulate;
   return machine;
 }
@@ -46,6 +48,8 @@ std::vector<Variant> test::getVariants() {
     bool isNative = features.lookup("avx512bf16");
     list.push_back({isNative ? "avx512-dot" : "avx512-dot-emulated",
                     machineOf("native", 16, Recipe::DotPairs, !isNative)});
+    if (features.lookup("avx512vnni"))
+      list.back().machine.kernels.dotQuads = true;
   }
   return list;
 }
@@ -73,10 +77,26 @@ func::FuncOp RandomCase::getFunction() const {
   return *getModule().getOps<func::FuncOp>().begin();
 }
 
-llvm::Error RandomCase::prepare() {
+void RandomCase::quantise(lm::Format format) {
+  func::FuncOp function = getFunction();
+  for (BlockArgument argument : function.getArguments()) {
+    auto type = dyn_cast<RankedTensorType>(argument.getType());
+    bool routes = llvm::any_of(argument.getUsers(), [&](Operation *user) {
+      auto layer = dyn_cast<mlir::moe::LayerOp>(user);
+      return layer && layer.getGate() == argument;
+    });
+    if (type && type.hasStaticShape() && type.getRank() >= 2 && !routes)
+      function.setArgAttr(argument.getArgNumber(), lm::kFormatAttr,
+                          lm::FormatAttr::get(&context, format));
+  }
+}
+
+llvm::Error RandomCase::prepare(std::optional<lm::Format> format) {
   module = parseSourceString<ModuleOp>(text, &context);
   if (!module)
     return llvm::createStringError("the text does not parse");
+  if (format)
+    quantise(*format);
   llvm::Expected<CompiledFunction> result =
       CompiledFunction::compile(*module, variant.machine);
   if (!result)

@@ -38,8 +38,9 @@ public:
   RandomCase(const std::string &text, uint64_t seed, const Variant &variant,
              int64_t rows = 150);
 
-  /// Parses and compiles.
-  llvm::Error prepare();
+  /// Parses and compiles, with all matrices but those of routers in `format` if
+  /// there is one.
+  llvm::Error prepare(std::optional<mlir::lm::Format> format = {});
 
   /// Arguments of a call for rows first .. last - 1 of the input; an index is
   /// the position, `first`.
@@ -58,6 +59,7 @@ public:
   mlir::func::FuncOp getFunction() const;
 
 private:
+  void quantise(mlir::lm::Format format);
   reference::RuntimeValue makeArgument(unsigned number,
                                        mlir::RankedTensorType type,
                                        int64_t first, int64_t last);

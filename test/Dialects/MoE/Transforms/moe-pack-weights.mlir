@@ -65,3 +65,63 @@ func.func @weight_as_rows(%x: tensor<8x64xf32>, %w: tensor<8x64xf32>) -> tensor<
   %z = lm.add %x, %w : (tensor<8x64xf32>, tensor<8x64xf32>) -> tensor<8x64xf32>
   return %y : tensor<8x8xf32>
 }
+
+// -----
+
+// A quantised argument's format becomes part of the type, in its callers too.
+// CHECK: lm.weights @q : !lm.packed<8x64xint8, panel>
+lm.weights @q : tensor<8x64xbf16>
+// CHECK: func.func private @quantised(%{{.*}}: tensor<?x64xf32>, %{{.*}}: !lm.packed<8x64xint8, panel>) -> tensor<?x8xf32>
+func.func private @quantised(%x: tensor<?x64xf32>, %g: tensor<8x64xbf16> {lm.format = #lm.format<int8>}) -> tensor<?x8xf32> {
+  %y = lm.linear %x, %g : (tensor<?x64xf32>, tensor<8x64xbf16>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @step(%x: tensor<?x64xf32>) -> tensor<?x8xf32> {
+  // CHECK: lm.weight @q : !lm.packed<8x64xint8, panel>
+  %g = lm.weight @q : tensor<8x64xbf16>
+  %1 = call @quantised(%x, %g) : (tensor<?x64xf32>, tensor<8x64xbf16>) -> tensor<?x8xf32>
+  return %1 : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @quantised_rows(%t: tensor<?xi32>, %w: tensor<64x64xf32> {lm.format = #lm.format<int4>}) -> tensor<?x64xf32> {
+  // expected-error @below {{packed weight: format int4 lies in panels only, got row_major}}
+  %x = lm.embedding %t, %w : (tensor<?xi32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  return %x : tensor<?x64xf32>
+}
+
+// -----
+
+func.func private @as_int8(%x: tensor<?x64xf32>, %g: tensor<8x64xf32> {lm.format = #lm.format<int8>}) -> tensor<?x8xf32> {
+  %y = lm.linear %x, %g : (tensor<?x64xf32>, tensor<8x64xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @two_formats(%x: tensor<?x64xf32>, %g: tensor<8x64xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{needs a weight in format int8, which the function's argument does not have (lm.format)}}
+  %0 = call @as_int8(%x, %g) : (tensor<?x64xf32>, tensor<8x64xf32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+
+// -----
+
+lm.weights @g : tensor<8x64xf32>
+func.func private @as_int4(%x: tensor<?x64xf32>, %g: tensor<8x64xf32> {lm.format = #lm.format<int4>}) -> tensor<?x8xf32> {
+  %y = lm.linear %x, %g : (tensor<?x64xf32>, tensor<8x64xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+func.func @two_uses(%x: tensor<?x64xf32>) -> tensor<?x8xf32> {
+  %g = lm.weight @g : tensor<8x64xf32>
+  %0 = call @as_int4(%x, %g) : (tensor<?x64xf32>, tensor<8x64xf32>) -> tensor<?x8xf32>
+  // expected-error @below {{needs a weight in another format than int4, which another use needs}}
+  %y = lm.linear %x, %g : (tensor<?x64xf32>, tensor<8x64xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @quantised_router(%x: tensor<?x64xf32>, %g: tensor<8x64xf32> {lm.format = #lm.format<int8>}) -> (tensor<?x2xf32>, tensor<?x2xi32>) {
+  // expected-error @below {{a router's weight cannot be quantised, got format int8}}
+  %w, %i, %p = moe.route %x, %g <top_k = 2> experts(8) : (tensor<?x64xf32>, tensor<8x64xf32>) -> (tensor<?x2xf32>, tensor<?x2xi32>, !moe.plan<8, 2>)
+  return %w, %i : tensor<?x2xf32>, tensor<?x2xi32>
+}

@@ -1,0 +1,272 @@
+//===- WeightFormat.cpp - What packed numbers are and where they lie ------===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/LM/IR/WeightFormat.h"
+
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/bit.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::lm;
+
+bool mlir::lm::isQuantised(Format format) { return format >= Format::Int8; }
+
+std::optional<Format> mlir::lm::getFloatFormat(Type element) {
+  if (element.isF32())
+    return Format::F32;
+  if (element.isBF16())
+    return Format::BF16;
+  if (element.isF16())
+    return Format::F16;
+  return std::nullopt;
+}
+
+Type mlir::lm::getStorageType(Format format, MLIRContext *context) {
+  Builder b(context);
+  switch (format) {
+  case Format::F32:
+    return b.getF32Type();
+  case Format::BF16:
+    return b.getBF16Type();
+  case Format::F16:
+    return b.getF16Type();
+  default:
+    return b.getI8Type();
+  }
+}
+
+std::optional<Format> mlir::lm::getWeightFormat(Value weight) {
+  if (auto packed = dyn_cast<PackedType>(weight.getType()))
+    return packed.getFormat();
+  if (auto argument = dyn_cast<BlockArgument>(weight))
+    if (auto function = dyn_cast_or_null<FunctionOpInterface>(
+            argument.getOwner()->getParentOp()))
+      if (auto format = function.getArgAttrOfType<FormatAttr>(
+              argument.getArgNumber(), kFormatAttr))
+        return format.getValue();
+  return getFloatFormat(getElementTypeOrSelf(weight.getType()));
+}
+
+Type mlir::lm::getWeightElement(Type type) {
+  auto packed = dyn_cast<PackedType>(type);
+  if (!packed)
+    return getElementTypeOrSelf(type);
+  Format format = packed.isQuantised() ? Format::F32 : packed.getFormat();
+  return getStorageType(format, type.getContext());
+}
+
+//===----------------------------------------------------------------------===//
+// Layout
+//===----------------------------------------------------------------------===//
+
+QuantisedLayout QuantisedLayout::of(Format format) {
+  switch (format) {
+  case Format::Int8:
+    return {2, 8, 1, 2, 128};
+  case Format::Int4:
+    return {2, 4, 1, 2, 8};
+  case Format::Int4Min:
+    return {2, 4, 2, 2, 0};
+  case Format::MXFP4:
+    return {4, 4, 1, 1, 0, true};
+  default:
+    llvm_unreachable("floats have no groups");
+  }
+}
+
+int64_t QuantisedLayout::linesOf(int64_t columns) const {
+  return llvm::divideCeil(columns, groups * kGroup) * blockLines();
+}
+
+void mlir::lm::storeGroup(Format format, const QuantisedGroup &group,
+                          int64_t lane, int64_t number, char *panel) {
+  QuantisedLayout layout = QuantisedLayout::of(format);
+  char *block = panel + number / layout.groups * layout.blockLines() * 64;
+  int64_t inBlock = number % layout.groups;
+  char *lines = block + layout.groupLine(inBlock) * 64 + lane * 4;
+  for (int64_t line = 0; line < layout.groupLines; ++line)
+    for (int64_t i = 0; i < 4; ++i) {
+      const uint8_t *code = group.codes.data() + i;
+      lines[line * 64 + i] = layout.isNibbles()
+                                 ? code[8 * line] | code[8 * line + 4] << 4
+                                 : code[4 * line];
+    }
+  char *scales =
+      block + (inBlock * PackedType::kLanes + lane) * layout.scaleBytes;
+  scales[0] = group.scale & 0xff;
+  if (layout.scaleBytes == 2)
+    scales[1] = group.scale >> 8;
+  if (layout.hasMinimum()) {
+    scales[64] = group.minimum & 0xff;
+    scales[65] = group.minimum >> 8;
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// f16
+//===----------------------------------------------------------------------===//
+
+uint16_t mlir::lm::toHalf(float value) {
+  uint32_t bits = llvm::bit_cast<uint32_t>(value);
+  uint32_t sign = bits & 0x80000000, half;
+  bits ^= sign;
+  if (bits > 0x7f800000) { // NaN
+    half = 0x7e00;
+  } else if (bits >= 0x47800000) { // 2^16 and more
+    half = 0x7c00;
+  } else if (bits < 0x38800000) { // below the smallest normal number
+    // Adding 1/2 leaves the bits of the denormal, rounded, in its last place.
+    float sum = llvm::bit_cast<float>(bits) + 0.5f;
+    half = llvm::bit_cast<uint32_t>(sum) - 0x3f000000;
+  } else {
+    half = (bits + 0xc8000fff + ((bits >> 13) & 1)) >> 13;
+  }
+  return half | sign >> 16;
+}
+
+double mlir::lm::fromHalf(uint16_t bits) {
+  int exponent = bits >> 10 & 31, fraction = bits & 0x3ff;
+  double value = exponent == 31 ? (fraction ? NAN : INFINITY)
+                 : exponent     ? std::ldexp(fraction + 1024, exponent - 25)
+                                : std::ldexp(fraction, -24);
+  return bits >> 15 ? -value : value;
+}
+
+//===----------------------------------------------------------------------===//
+// Numbers
+//===----------------------------------------------------------------------===//
+
+static constexpr uint16_t kHalfNaN = 0x7e00;
+
+/// The integer nearest to x, |x| < 2^22, ties to even: 1.5 * 2^23 leaves no
+/// bits behind the point.
+static int32_t nearest(float x) {
+  return llvm::bit_cast<int32_t>(x + 12582912.0f) - 0x4b400000;
+}
+
+/// Codes of integers in [low, high] nearest to (value - minimum) / scale.
+static void divide(ArrayRef<float> values, float minimum, float scale,
+                   float low, float high, int32_t bias,
+                   std::array<uint8_t, kGroup> &codes) {
+  if (scale == 0)
+    return;
+  for (size_t i = 0; i < values.size(); ++i) {
+    float q = (values[i] - minimum) / scale;
+    q = q < low ? low : q;
+    q = q > high ? high : q;
+    codes[i] = nearest(q) + bias;
+  }
+}
+
+/// Largest magnitude as bits, among which infinity and NaN come last.
+static uint32_t largestBits(ArrayRef<float> values) {
+  uint32_t most = 0;
+  for (float value : values)
+    most = std::max(most, llvm::bit_cast<uint32_t>(value) & 0x7fffffff);
+  return most;
+}
+
+static void quantiseInt8(ArrayRef<float> values, float most,
+                         QuantisedGroup &group) {
+  group.scale = toHalf(most / 127);
+  divide(values, 0, fromHalf(group.scale), -127, 127, 128, group.codes);
+}
+
+static std::pair<float, float> rangeOf(ArrayRef<float> values) {
+  float low = values[0], high = values[0];
+  for (float value : values) {
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  return {low, high};
+}
+
+/// As Q4_0: the value of largest magnitude, with its sign, becomes -8; of two
+/// the negative one.
+static void quantiseInt4(ArrayRef<float> values, QuantisedGroup &group) {
+  auto [low, high] = rangeOf(values);
+  float extreme = -low >= high ? low : high;
+  group.scale = toHalf(extreme / -8);
+  divide(values, 0, fromHalf(group.scale), -8, 7, 8, group.codes);
+}
+
+/// As Q4_1: 0 is the smallest value, 15 the largest.
+static void quantiseInt4Min(ArrayRef<float> values, QuantisedGroup &group) {
+  auto [low, high] = rangeOf(values);
+  group.minimum = toHalf(low + 0.0f); // 0 has no sign
+  group.scale = toHalf((high - low) / 15);
+  divide(values, fromHalf(group.minimum), fromHalf(group.scale), 0, 15, 0,
+         group.codes);
+}
+
+/// OCP Microscaling Formats 1.0, 6.3: the shared exponent is that of the
+/// largest magnitude less 2, E2M1's own largest; values beyond 6 become 6.
+/// Exponent byte 0 is for groups of zeros: kernels read it as the scale 0.
+static void quantiseMXFP4(ArrayRef<float> values, float most,
+                          QuantisedGroup &group) {
+  int exponent = std::clamp(std::ilogb(most) - 2, -126, 127);
+  group.scale = exponent + 127;
+  double factor = std::ldexp(1.0, -exponent);
+  for (auto [i, value] : llvm::enumerate(values)) {
+    double x = std::fabs(value) * factor;
+    int code = (x > 0.25) + (x >= 0.75) + (x > 1.25) + (x >= 1.75) + (x > 2.5) +
+               (x >= 3.5) + (x > 5);
+    group.codes[i] = code | (std::signbit(value) && code ? 8 : 0);
+  }
+}
+
+QuantisedGroup mlir::lm::quantise(Format format, ArrayRef<float> given) {
+  std::array<float, kGroup> values = {};
+  llvm::copy(given, values.begin());
+  QuantisedGroup group;
+  group.codes.fill(QuantisedLayout::of(format).bias);
+  uint32_t bits = largestBits(values);
+  if (bits == 0)
+    return group;
+  if (bits >= 0x7f800000) {
+    group.scale = format == Format::MXFP4 ? 255 : kHalfNaN;
+    return group;
+  }
+  float most = llvm::bit_cast<float>(bits);
+  switch (format) {
+  case Format::Int8:
+    quantiseInt8(values, most, group);
+    break;
+  case Format::Int4:
+    quantiseInt4(values, group);
+    break;
+  case Format::Int4Min:
+    quantiseInt4Min(values, group);
+    break;
+  case Format::MXFP4:
+    quantiseMXFP4(values, most, group);
+    break;
+  default:
+    llvm_unreachable("floats have no groups");
+  }
+  return group;
+}
+
+/// 2^(byte - 127); see quantiseMXFP4 of 0. 255 is no number.
+static double fromE8M0(uint16_t byte) {
+  return byte == 255 ? NAN : byte ? std::ldexp(1.0, byte - 127) : 0;
+}
+
+void mlir::lm::dequantise(Format format, const QuantisedGroup &group,
+                          MutableArrayRef<double> values) {
+  QuantisedLayout layout = QuantisedLayout::of(format);
+  double scale = format == Format::MXFP4 ? fromE8M0(group.scale) / 2
+                                         : fromHalf(group.scale);
+  double minimum = fromHalf(group.minimum);
+  for (auto [value, code] : llvm::zip(values, group.codes)) {
+    int integer = code - layout.bias;
+    if (layout.isTable)
+      integer = code & 8 ? -kDoubledE2M1[code & 7] : kDoubledE2M1[code & 7];
+    value = integer * scale + minimum;
+  }
+}

@@ -1,0 +1,92 @@
+//===- WeightFormat.h - What packed numbers are and where they lie -*- C++ -*-//
+//
+// Part of moe-mlir. The one definition of the quantised weight formats: what
+// the packer writes, kernels read and the interpreter means. See
+// docs/weight-formats.md.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DIALECTS_LM_IR_WEIGHTFORMAT_H
+#define MOE_DIALECTS_LM_IR_WEIGHTFORMAT_H
+
+#include "dialects/LM/IR/LMDialect.h"
+
+#include <array>
+
+namespace mlir::lm {
+
+/// Name of the attribute of a function's argument that is quantised.
+inline constexpr llvm::StringLiteral kFormatAttr = "lm.format";
+
+/// Columns (K) of a group: what one scale is for.
+inline constexpr int64_t kGroup = 32;
+
+bool isQuantised(Format format);
+/// The format that is an element type, if there is one.
+std::optional<Format> getFloatFormat(Type element);
+/// f32, bf16, f16, or i8 for the bytes of a quantised format.
+Type getStorageType(Format format, MLIRContext *context);
+/// The format in which products read a weight: of its packed type, or what
+/// `lm.format` says of the argument that it is, or its element type.
+std::optional<Format> getWeightFormat(Value weight);
+/// Element type of a weight's logical numbers; f32 of a packed weight that is
+/// quantised, whose numbers were f32 when it was.
+Type getWeightElement(Type type);
+
+/// How the groups of a quantised format lie in a panel: blocks of some groups,
+/// the lines with a block's scales first, then each group's integers in lines
+/// of 16 lanes of 4 bytes. Who reads group after group reads ascending lines.
+struct QuantisedLayout {
+  int64_t groups;     ///< of a block
+  int64_t groupLines; ///< 8 for bytes, 4 for nibbles
+  int64_t scaleLines; ///< one for each kind of scale (scale, minimum)
+  int64_t scaleBytes; ///< of one scale: f16, or E8M0
+  /// What is added to an integer to make it unsigned in memory.
+  int64_t bias;
+  /// Nibbles are codes of E2M1 (twice their value is an integer).
+  bool isTable = false;
+
+  static QuantisedLayout of(Format format);
+  /// First line of a group of a block.
+  int64_t groupLine(int64_t group) const {
+    return scaleLines + group * groupLines;
+  }
+  int64_t blockLines() const { return groups * groupLines + scaleLines; }
+  int64_t linesOf(int64_t columns) const;
+  /// K padded to whole blocks.
+  int64_t paddedColumns(int64_t lines) const {
+    return lines / blockLines() * groups * kGroup;
+  }
+  bool isNibbles() const { return groupLines == 4; }
+  bool hasMinimum() const { return scaleLines == 2; }
+};
+
+/// Twice the values of the eight E2M1 codes without sign.
+inline constexpr int8_t kDoubledE2M1[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+
+/// A group as it is stored.
+struct QuantisedGroup {
+  /// One code an element: its integer plus the format's bias, or E2M1.
+  std::array<uint8_t, kGroup> codes;
+  /// Bits of the scale and, of int4_min, of the minimum.
+  uint16_t scale = 0, minimum = 0;
+};
+
+/// Quantises 32 values, or fewer with zeros behind them. Zeros alone have scale
+/// and minimum 0. A value that is not finite makes the whole group not finite.
+QuantisedGroup quantise(Format format, ArrayRef<float> values);
+/// The exact values of a group.
+void dequantise(Format format, const QuantisedGroup &group,
+                MutableArrayRef<double> values);
+
+/// Writes the group of columns number `group` of one lane of a panel.
+void storeGroup(Format format, const QuantisedGroup &group, int64_t lane,
+                int64_t number, char *panel);
+
+/// f32 -> f16, round to nearest even.
+uint16_t toHalf(float value);
+double fromHalf(uint16_t bits);
+
+} // namespace mlir::lm
+
+#endif // MOE_DIALECTS_LM_IR_WEIGHTFORMAT_H

@@ -1,0 +1,25 @@
+//===- LayerQuantising.h - Quantising weights as generated code -*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_DRIVER_LAYERQUANTISING_H
+#define MOE_LIB_DRIVER_LAYERQUANTISING_H
+
+#include "lib/Kernels/Emitter.h"
+
+#include "dialects/LM/IR/WeightFormat.h"
+
+namespace moec {
+
+/// Emits what lm::quantise and lm::storeGroup do, bit for bit, for one group of
+/// columns: `values` are vectors of e.lanes f32, zeros behind the last column.
+/// `panel` is a memref<LINESx64xi8>.
+void emitQuantisedGroup(kernels::Emitter &e, mlir::lm::Format format,
+                        llvm::ArrayRef<mlir::Value> values, mlir::Value lane,
+                        mlir::Value number, mlir::Value panel);
+
+} // namespace moec
+
+#endif // MOE_LIB_DRIVER_LAYERQUANTISING_H

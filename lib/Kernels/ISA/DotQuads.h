@@ -1,0 +1,61 @@
+//===- DotQuads.h - Integer dot product of four bytes, summed ---*- C++ -*-===//
+//
+// Part of moe-mlir. VPDPBUSD (AVX512-VNNI, AVX-VNNI); where there is none,
+// VPMADDUBSW for small weights, else VPMADDWD. Sums are exact, so all give the
+// same integers. Native and generic.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_KERNELS_ISA_DOTQUADS_H
+#define MOE_LIB_KERNELS_ISA_DOTQUADS_H
+
+#include "../Emitter.h"
+
+namespace moec::kernels {
+
+/// How four products of bytes are summed.
+enum class ByteDot {
+  /// VPDPBUSD.
+  Quads,
+  /// VPMADDUBSW: for a while in 16 bits, which small weights do not exceed.
+  Narrow,
+  /// Widened to pairs of 16 bits, VPMADDWD.
+  Pairs,
+};
+
+/// For weights of 0 .. `largest` and integers of a row of -127 .. 127.
+ByteDot byteDotOf(const Target &target, int64_t largest);
+/// Quads whose sum fits in 16 bits, with sign: no product saturates.
+int64_t narrowQuads(int64_t largest);
+
+/// i32 elements in which a packed row holds four integers: 1, or 2 for pairs
+/// (integers 0 and 2, then 1 and 3).
+inline int64_t quadElements(ByteDot dot) {
+  return dot == ByteDot::Pairs ? 2 : 1;
+}
+
+/// The elements for the integers (i32 lanes, each within a byte) of a row, in
+/// the order in which they lie in memory: scalars of i32.
+llvm::SmallVector<mlir::Value> emitRowQuads(Emitter &e, ByteDot dot,
+                                            mlir::Value integers);
+
+/// What `emitDotQuads` takes for lanes of four unsigned bytes.
+llvm::SmallVector<mlir::Value> emitWeightQuads(Emitter &e, ByteDot dot,
+                                               mlir::Value bytes);
+
+/// acc[i] + sum of the four products of lane i, exact: a signed, w unsigned.
+/// `a` and `w` have quadElements vectors of i32 lanes. Narrow sums are lanes of
+/// two halves of 16 bits each.
+mlir::Value emitDotQuads(Emitter &e, ByteDot dot, mlir::Value acc,
+                         mlir::ValueRange a, mlir::ValueRange w);
+
+/// acc[i] + both halves of a narrow sum.
+mlir::Value emitAddNarrow(Emitter &e, mlir::Value acc, mlir::Value narrow);
+
+/// table[c] for each byte c of i32 lanes; c < 16 (VPSHUFB).
+mlir::Value emitLookUp(Emitter &e, mlir::Value bytes,
+                       llvm::ArrayRef<int8_t> table);
+
+} // namespace moec::kernels
+
+#endif // MOE_LIB_KERNELS_ISA_DOTQUADS_H

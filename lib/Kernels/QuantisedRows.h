@@ -1,0 +1,47 @@
+//===- QuantisedRows.h - Rows as products with integers read them -*- C++ -*-//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_KERNELS_QUANTISEDROWS_H
+#define MOE_LIB_KERNELS_QUANTISEDROWS_H
+
+#include "ISA/DotQuads.h"
+#include "dialects/LM/IR/WeightFormat.h"
+
+namespace moec::kernels {
+
+/// What is added to a format's integers to make them unsigned: of a table,
+/// its largest value.
+int64_t productBias(const mlir::lm::QuantisedLayout &layout);
+/// The largest integer that they have then.
+int64_t largestInteger(const mlir::lm::QuantisedLayout &layout);
+
+/// How integers of a format are multiplied.
+ByteDot byteDotOf(const Target &target, mlir::lm::Format format);
+
+/// How packed rows lie in memory, for a block of rows: record after record of
+/// i32 elements, one record a group of K. In a record element i of row r is at
+/// i * rows + r: the group's integers (32 / 4 * quadElements elements), its
+/// scale (f32), and what a row adds to each of its sums: -bias * sum of the
+/// integers, or for formats with a minimum scale * sum (f32).
+struct QuantisedRecord {
+  int64_t quads, elements;
+
+  static QuantisedRecord of(const Target &target, mlir::lm::Format format);
+  int64_t scaleAt() const { return quads; }
+  int64_t offsetAt() const { return quads + 1; }
+};
+
+/// Quantises columns [0, columns) of row `source` of x (f32, bf16 or f16) and
+/// stores its `groups` groups as row `lane` of `rows` in the records that start
+/// at `offset`. Groups behind the last column are zeros.
+void emitQuantisedRow(Emitter &e, mlir::lm::Format format, mlir::Value x,
+                      mlir::Value source, int64_t columns, int64_t groups,
+                      mlir::Value packed, mlir::Value offset, mlir::Value lane,
+                      mlir::Value rows);
+
+} // namespace moec::kernels
+
+#endif // MOE_LIB_KERNELS_QUANTISEDROWS_H

@@ -1,0 +1,252 @@
+//===- QuantisedTile.cpp - Register tiles over groups of integers ---------===//
+//
+// Part of moe-mlir. Of each group of 32 columns the products of integers are
+// summed exactly; then sum = fma(group's sum, weight's scale * row's scale,
+// sum), and with a minimum sum = fma(minimum, row's scale * row's sum, sum).
+//
+//===----------------------------------------------------------------------===//
+
+#include "QuantisedRows.h"
+#include "TileBuilder.h"
+
+using namespace mlir;
+using namespace moec::kernels;
+using lm::QuantisedLayout;
+
+namespace {
+/// One group of one tile.
+struct GroupTile {
+  TileBuilder &tile;
+  Emitter &e;
+  QuantisedLayout layout;
+  QuantisedRecord record;
+  ByteDot dot;
+  Value bytes;                  // the weight, flat
+  Value line, inBlock, element; // of the group
+  SmallVector<Value> starts;    // bytes before the group, by panel
+  SmallVector<Value> scales;    // bytes before its scales
+
+  GroupTile(TileBuilder &tile, Value group);
+
+  void prefetch();
+  Value loadBytes(Value start, Value first, int64_t count);
+  int64_t panelOf(int64_t v) const { return v / tile.vectorsPerPanel(); }
+  int64_t laneOf(int64_t v) const {
+    return v % tile.vectorsPerPanel() * e.lanes;
+  }
+  Value loadScales(int64_t v, int64_t kind);
+  Value loadRow(int64_t row, Value at) {
+    return tile.broadcastRow(row, e.add(element, e.mul(at, tile.rows)));
+  }
+  Value loadRow(int64_t row, int64_t at) { return loadRow(row, e.index(at)); }
+  SmallVector<Value> unpack(Value bytes, int64_t quad);
+  SmallVector<Value> startSums(int64_t vectors);
+  void addLine(Value line, int64_t first, int64_t vectors,
+               SmallVectorImpl<Value> &sums);
+  SmallVector<Value> addLines(int64_t from, int64_t to, int64_t first,
+                              int64_t vectors, SmallVector<Value> sums);
+  SmallVector<Value> sumGroup(int64_t first, int64_t vectors);
+  void addTo(SmallVectorImpl<Value> &acc, int64_t first, int64_t vectors,
+             ValueRange sums);
+};
+} // namespace
+
+GroupTile::GroupTile(TileBuilder &tile, Value group)
+    : tile(tile), e(tile.e), layout(QuantisedLayout::of(tile.family.format)),
+      record(QuantisedRecord::of(e.target, tile.family.format)),
+      dot(byteDotOf(e.target, tile.family.format)) {
+  // Addresses are sums with a constant: two registers a panel serve all lines.
+  bytes = memref::CollapseShapeOp::create(
+      e.b, e.loc, tile.bLines, SmallVector<ReassociationIndices>{{0, 1}});
+  Value block = e.mul(e.div(group, layout.groups), layout.blockLines());
+  inBlock = e.rem(group, e.index(layout.groups));
+  line =
+      e.add(block, e.add(e.mul(inBlock, layout.groupLines), layout.scaleLines));
+  Value inLine = e.mul(inBlock, 16 * layout.scaleBytes);
+  for (int64_t panel = 0; panel < tile.panels; ++panel) {
+    starts.push_back(e.mul(tile.panelLine(panel, line), 64));
+    scales.push_back(e.add(e.mul(tile.panelLine(panel, block), 64), inLine));
+  }
+  element = e.add(tile.aOffset, e.mul(group, record.elements * tile.rows));
+}
+
+/// Fetches as many lines as the group has and those of scales behind: what
+/// TileBuilder::prefetch does line by line, with one address a panel. A tile of
+/// one row fetches nibbles into the second-level cache: the first waits for
+/// fewer lines at once (Zen 4, T=1: 26 to 28 GB/s so, 16 into the first, 20
+/// without; bytes need none, 25 GB/s, and lose by it, 22).
+void GroupTile::prefetch() {
+  int64_t lead = leadOf(e.target, tile.family, tile.rows);
+  if (!lead)
+    return;
+  unsigned locality = tile.panels > 2 && layout.isNibbles() ? 2 : 3;
+  for (int64_t panel = 0; panel < tile.panels; ++panel) {
+    Value start = e.mul(tile.fetchedLine(panel, line, lead), 64);
+    for (int64_t i = 0; i < layout.groupLines + layout.scaleLines; ++i)
+      memref::PrefetchOp::create(e.b, e.loc, bytes,
+                                 ValueRange{e.add(start, 64 * i)},
+                                 /*isWrite=*/false, locality,
+                                 /*isDataCache=*/true);
+  }
+}
+
+Value GroupTile::loadBytes(Value start, Value first, int64_t count) {
+  return vector::LoadOp::create(e.b, e.loc,
+                                VectorType::get({count}, e.b.getI8Type()),
+                                bytes, ValueRange{e.add(start, first)});
+}
+
+/// A kind of scale (0) or minimum (1) of vector v's lanes, as f32.
+Value GroupTile::loadScales(int64_t v, int64_t kind) {
+  int64_t each = layout.scaleBytes;
+  Value raw = loadBytes(scales[panelOf(v)],
+                        e.index(64 * kind + laneOf(v) * each), e.lanes * each);
+  if (each == 2) {
+    Value halves = vector::BitCastOp::create(e.b, e.loc,
+                                             e.vectorOf(e.b.getF16Type()), raw);
+    return e.widen(halves);
+  }
+  // E8M0: the exponent of f32.
+  Type i32 = e.vectorOf(e.b.getI32Type());
+  Value bits = arith::ExtUIOp::create(e.b, e.loc, i32, raw);
+  bits = arith::ShLIOp::create(e.b, e.loc, bits, e.integer(i32, 23));
+  return arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits);
+}
+
+/// The unsigned bytes of quad 0 or 1 of a line, as products take them.
+SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
+  Type i32 = bytes.getType();
+  if (layout.isNibbles()) {
+    if (quad)
+      bytes = arith::ShRUIOp::create(e.b, e.loc, bytes, e.integer(i32, 4));
+    bytes =
+        arith::AndIOp::create(e.b, e.loc, bytes, e.integer(i32, 0x0f0f0f0f));
+  }
+  if (layout.isTable) {
+    int8_t table[16], bias = productBias(layout);
+    for (int i = 0; i < 8; ++i) {
+      table[i] = bias + lm::kDoubledE2M1[i];
+      table[8 + i] = bias - lm::kDoubledE2M1[i];
+    }
+    bytes = emitLookUp(e, bytes, table);
+  }
+  return emitWeightQuads(e, dot, bytes);
+}
+
+/// What takes back the bias of unsigned weights.
+SmallVector<Value> GroupTile::startSums(int64_t vectors) {
+  Value zero = e.integer(e.vectorOf(e.b.getI32Type()), 0);
+  SmallVector<Value> sums;
+  for (int64_t r = 0; r < tile.rows; ++r)
+    sums.append(vectors,
+                productBias(layout) ? loadRow(r, record.offsetAt()) : zero);
+  return sums;
+}
+
+/// Adds the products of a line of `vectors` vectors from `first` on.
+void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
+                        SmallVectorImpl<Value> &sums) {
+  SmallVector<Value> raw;
+  for (int64_t v = first; v < first + vectors; ++v)
+    raw.push_back(vector::BitCastOp::create(
+        e.b, e.loc, e.vectorOf(e.b.getI32Type()),
+        loadBytes(starts[panelOf(v)], e.add(e.mul(line, 64), 4 * laneOf(v)),
+                  4 * e.lanes)));
+  int64_t quads = layout.isNibbles() ? 2 : 1, each = quadElements(dot);
+  for (int64_t q = 0; q < quads; ++q) {
+    SmallVector<SmallVector<Value>> weights;
+    for (Value vector : raw)
+      weights.push_back(unpack(vector, q));
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      SmallVector<Value> row;
+      for (int64_t i = 0; i < each; ++i)
+        row.push_back(
+            loadRow(r, e.add(e.mul(line, quads * each), q * each + i)));
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value &sum = sums[r * vectors + v];
+        sum = emitDotQuads(e, dot, sum, row, weights[v]);
+      }
+    }
+  }
+}
+
+/// Lines from .. to - 1. With 32 registers they stand one after the other; with
+/// 16 LLVM would load all of them before the first product, and spill, so that
+/// there they are a loop.
+SmallVector<Value> GroupTile::addLines(int64_t from, int64_t to, int64_t first,
+                                       int64_t vectors,
+                                       SmallVector<Value> sums) {
+  if (e.target.registers < 32)
+    return e.loop(e.index(from), e.index(to), 1, sums,
+                  [&](Value line, ValueRange carried) {
+                    SmallVector<Value> next(carried);
+                    addLine(line, first, vectors, next);
+                    return next;
+                  });
+  for (int64_t line = from; line < to; ++line)
+    addLine(e.index(line), first, vectors, sums);
+  return sums;
+}
+
+/// The sums of the group; narrow ones are widened before they may overflow.
+SmallVector<Value> GroupTile::sumGroup(int64_t first, int64_t vectors) {
+  SmallVector<Value> sums = startSums(vectors);
+  if (dot != ByteDot::Narrow)
+    return addLines(0, layout.groupLines, first, vectors, sums);
+  Value zero = e.integer(e.vectorOf(e.b.getI32Type()), 0);
+  int64_t together =
+      std::min(narrowQuads(largestInteger(layout)) / 2, layout.groupLines);
+  for (int64_t line = 0; line < layout.groupLines; line += together) {
+    SmallVector<Value> narrow(sums.size(), zero);
+    narrow = addLines(line, line + together, first, vectors, narrow);
+    for (auto [sum, part] : llvm::zip(sums, narrow))
+      sum = emitAddNarrow(e, sum, part);
+  }
+  return sums;
+}
+
+void GroupTile::addTo(SmallVectorImpl<Value> &acc, int64_t first,
+                      int64_t vectors, ValueRange sums) {
+  auto asFloat = [&](Value bits) -> Value {
+    return arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits);
+  };
+  SmallVector<Value> factors, minima;
+  for (int64_t v = first; v < first + vectors; ++v) {
+    factors.push_back(loadScales(v, 0));
+    if (layout.hasMinimum())
+      minima.push_back(loadScales(v, 1));
+  }
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    Value rowScale = asFloat(loadRow(r, record.scaleAt()));
+    Value rowSum =
+        layout.hasMinimum() ? asFloat(loadRow(r, record.offsetAt())) : Value();
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value &sum = acc[r * tile.vectors() + first + v];
+      Value exact = arith::SIToFPOp::create(e.b, e.loc, e.vectorType(),
+                                            sums[r * vectors + v]);
+      sum = e.fma(exact, e.mulf(factors[v], rowScale), sum);
+      if (rowSum)
+        sum = e.fma(minima[v], rowSum, sum);
+    }
+  }
+}
+
+Value TileBuilder::countGroups() {
+  QuantisedLayout layout = QuantisedLayout::of(family.format);
+  return e.mul(e.div(lines, layout.blockLines()), layout.groups);
+}
+
+SmallVector<Value> TileBuilder::accumulateGroup(Value group,
+                                                ValueRange carried) {
+  GroupTile tile(*this, group);
+  tile.prefetch();
+  SmallVector<Value> acc(carried);
+  // With 16 registers the sums of one vector at a time stay in them; those in
+  // f32 wait in memory meanwhile.
+  int64_t together = e.target.registers >= 32 ? vectors() : 1;
+  for (int64_t first = 0; first < vectors(); first += together) {
+    SmallVector<Value> sums = tile.sumGroup(first, together);
+    tile.addTo(acc, first, together, sums);
+  }
+  return acc;
+}

@@ -1,0 +1,57 @@
+//===- TileBuilder.h - The body of one register tile ------------*- C++ -*-===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_KERNELS_TILEBUILDER_H
+#define MOE_LIB_KERNELS_TILEBUILDER_H
+
+#include "MicroKernel.h"
+
+namespace moec::kernels {
+
+/// Builds one register tile.
+struct TileBuilder {
+  using Value = mlir::Value;
+
+  Emitter &e;
+  const TileFamily &family;
+  int64_t rows, panels;
+  Value a, aOffset, bLines, line, lines;
+  Value ahead[2], shift, wrap;
+
+  int64_t vectorsPerPanel() const { return 16 / e.lanes; }
+  int64_t vectors() const { return panels * vectorsPerPanel(); }
+  bool halfWidth() const { return family.format != mlir::lm::Format::F32; }
+  int64_t steps() const {
+    return halfWidth() && family.recipe == Recipe::WidenFMA ? 2 : 1;
+  }
+
+  Value panelLine(int64_t panel, Value k) {
+    Value base = panel ? e.add(line, e.mul(lines, panel)) : line;
+    return e.add(base, k);
+  }
+  /// Element `element` + row of the packed rows, in all lanes.
+  Value broadcastRow(int64_t row, Value element);
+  /// The line of B that a panel fetches at its k-th; `lead` as of leadOf.
+  Value fetchedLine(int64_t panel, Value k, int64_t lead);
+  void prefetch(Value k);
+
+  // Floats, a line at a time.
+
+  /// The two K steps of a line of 16-bit elements (or the one of f32), as f32
+  /// vectors, for vector v of the tile.
+  llvm::SmallVector<Value> loadSteps(int64_t v, Value k);
+  Value loadPairs(int64_t v, Value k);
+  llvm::SmallVector<Value> accumulate(Value k, mlir::ValueRange acc);
+
+  // Quantised formats, a group at a time (QuantisedTile.cpp).
+
+  Value countGroups();
+  llvm::SmallVector<Value> accumulateGroup(Value group, mlir::ValueRange acc);
+};
+
+} // namespace moec::kernels
+
+#endif // MOE_LIB_KERNELS_TILEBUILDER_H

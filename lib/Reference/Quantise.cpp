@@ -1,0 +1,67 @@
+//===- Quantise.cpp - Numbers of quantised weights and their rows ---------===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Quantise.h"
+
+#include "dialects/LM/IR/WeightFormat.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace moec::reference;
+
+/// Calls `body(start, count)` for each group of columns of each row.
+static void forGroups(const Tensor &tensor,
+                      llvm::function_ref<void(int64_t, int64_t)> body) {
+  int64_t columns = tensor.columns();
+  for (int64_t row = 0; row < int64_t(tensor.data.size()); row += columns)
+    for (int64_t k = 0; k < columns; k += lm::kGroup)
+      body(row + k, std::min(lm::kGroup, columns - k));
+}
+
+Tensor moec::reference::quantiseWeight(const Tensor &weight,
+                                       std::optional<lm::Format> format) {
+  if (!format || !lm::isQuantised(*format) || weight.format == format)
+    return weight;
+  Tensor result(Element::F64, weight.shape);
+  result.format = format;
+  forGroups(weight, [&](int64_t start, int64_t count) {
+    std::vector<float> values(&weight.data[start], &weight.data[start] + count);
+    lm::dequantise(*format, lm::quantise(*format, values),
+                   MutableArrayRef<double>(&result.data[start], count));
+  });
+  return result;
+}
+
+/// Groups whose largest magnitude lies below count as zeros: what they are
+/// divided by would not be finite.
+static constexpr float kLeast = 0x1p-100f;
+
+/// The integers nearest to x * (127 / max|x|), ties to even, times the scale
+/// max|x| / 127.
+static void quantiseGroup(const double *x, int64_t count, double *result) {
+  float most = 0;
+  bool isFinite = true;
+  for (int64_t i = 0; i < count; ++i) {
+    isFinite &= std::isfinite(x[i]);
+    most = std::max(most, std::fabs(float(x[i])));
+  }
+  float scale = most < kLeast ? 0 : most / 127;
+  float factor = most < kLeast ? 0 : 127 / most;
+  for (int64_t i = 0; i < count; ++i)
+    result[i] =
+        isFinite ? double(std::nearbyint(float(x[i]) * factor)) * scale : NAN;
+}
+
+Tensor moec::reference::rowsFor(const Tensor &x, const Tensor &weight) {
+  if (!weight.format)
+    return x;
+  Tensor result(Element::F64, x.shape);
+  forGroups(x, [&](int64_t start, int64_t count) {
+    quantiseGroup(&x.data[start], count, &result.data[start]);
+  });
+  return result;
+}

@@ -1,0 +1,71 @@
+// RUN: moe-opt %s --split-input-file --verify-diagnostics
+
+// expected-error @below {{expected a format: f32, bf16, f16, int8, int4, int4_min or mxfp4, got int5}}
+func.func private @f(!lm.packed<64x32xint5, panel>)
+
+// -----
+
+// expected-error @below {{packed weight: format int8 lies in panels only, got row_major}}
+func.func private @f(!lm.packed<64x32xint8, row_major>)
+
+// -----
+
+// expected-error @below {{packed weight: layout panel needs a matrix}}
+func.func private @f(!lm.packed<64xint4, panel>)
+
+// -----
+
+// expected-error @below {{(format_c1) lm.format of argument 0 must be a quantised format of a static tensor of 2 or 3 dimensions of f32, bf16 or f16, got #lm.format<f32>}}
+func.func private @format_c1_float(tensor<8x64xf32> {lm.format = #lm.format<f32>})
+
+// -----
+
+// expected-error @below {{(format_c1) lm.format of argument 0 must be a quantised format}}
+func.func private @format_c1_vector(tensor<64xf32> {lm.format = #lm.format<int8>})
+
+// -----
+
+// expected-error @below {{(format_c1) lm.format of argument 0 must be a quantised format}}
+func.func private @format_c1_rows(tensor<?x64xf32> {lm.format = #lm.format<int8>})
+
+// -----
+
+// expected-error @below {{(format_c1) lm.format of argument 1 must be a quantised format of a static tensor of 2 or 3 dimensions of f32, bf16 or f16, got "int8"}}
+func.func private @format_c1_text(index, tensor<8x64xf32> {lm.format = "int8"})
+
+// -----
+
+// expected-error @below {{argument 0 has an attribute that the lm dialect does not know: "lm.weight"}}
+func.func private @unknown(tensor<8x64xf32> {lm.weight})
+
+// -----
+
+func.func @format_c2_missing(%x: memref<?x64xf32>, %w: memref<1x2x17x64xi8>, %y: memref<?x32xf32>) {
+  // expected-error @below {{(format_c2) a weight that is a memref of i8 needs a quantised weight_format, and no other may have one, got 'memref<1x2x17x64xi8>'}}
+  lm.linear %x, %w outs(%y) : (memref<?x64xf32>, memref<1x2x17x64xi8>, memref<?x32xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @format_c2_float(%x: memref<?x64xf32>, %w: memref<1x2x17x64xi8>, %y: memref<?x16xf32>) {
+  // expected-error @below {{(format_c2) a weight that is a memref of i8 needs a quantised weight_format}}
+  lm.gated_linear %x, %w <silu> outs(%y) {weight_format = #lm.format<f32>} : (memref<?x64xf32>, memref<1x2x17x64xi8>, memref<?x16xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @format_c2_value(%x: tensor<?x64xf32>, %w: tensor<8x32x64xf32>, %p: !moe.plan<8, 2>) {
+  // expected-error @below {{(format_c2) a weight that is a memref of i8 needs a quantised weight_format, and no other may have one}}
+  %y = moe.grouped_matmul %x, %w by %p {weight_format = #lm.format<int8>} : (tensor<?x64xf32>, tensor<8x32x64xf32>, !moe.plan<8, 2>) -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+func.func @pack_c1(%w: tensor<8x64xbf16>) {
+  // expected-error @below {{(pack_c1) source 'tensor<8x64xbf16>' and result '!lm.packed<8x32xint8, panel>' must have one shape and element type}}
+  %p = moe.pack %w : tensor<8x64xbf16> -> !lm.packed<8x32xint8, panel>
+  return
+}

@@ -1,0 +1,127 @@
+//===- QuantisedTest.cpp - Products with quantised weights ----------------===//
+//
+// Part of moe-mlir. Random graphs whose matrices are quantised: against the
+// reference, in chunks, and by every kind of instruction.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Chunks.h"
+#include "Comparison.h"
+#include "RandomGraph.h"
+
+#include <gtest/gtest.h>
+
+using namespace mlir;
+using namespace moec;
+using namespace moec::test;
+using lm::Format;
+
+namespace {
+
+class Quantised : public testing::TestWithParam<Format> {};
+
+/// A layer of odd sizes: columns that are no multiple of a group, rows that
+/// are none of a panel.
+std::string makeOddLayer() {
+  return R"(
+func.func @layer(%x: tensor<?x72xf32>, %g: tensor<5x72xf32>,
+                 %gu: tensor<5x80x72xf32>, %d: tensor<5x72x40xf32>)
+    -> tensor<?x72xf32> {
+  %y = moe.layer %x router(%g) experts(%gu, %d)
+      #moe.router<top_k = 3, renormalize = l1> <silu>
+      : (tensor<?x72xf32>, tensor<5x72xf32>, tensor<5x80x72xf32>,
+         tensor<5x72x40xf32>) -> tensor<?x72xf32>
+  return %y : tensor<?x72xf32>
+})";
+}
+
+void compareWithReference(RandomCase &graph, Format format, Tally &tally) {
+  SCOPED_TRACE(graph.describe());
+  llvm::Error error = graph.prepare(format);
+  ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+  Comparison comparison(graph, tally);
+  int64_t position = 0;
+  for (int64_t tokens : {0, 1, 3, 17, 40}) {
+    comparison.step(position, position + tokens, tokens % 2 ? 3 : 1);
+    position += tokens;
+  }
+}
+
+TEST_P(Quantised, AgreesWithTheReference) {
+  std::vector<Variant> variants = getVariants();
+  uint64_t first = numberFrom("MOE_FIRST_SEED", 1);
+  Tally tally;
+  for (const Variant &variant : variants) {
+    RandomCase odd(makeOddLayer(), 1, variant);
+    compareWithReference(odd, GetParam(), tally);
+  }
+  for (uint64_t seed = first; seed < first + numberFrom("MOE_SEEDS", 4);
+       ++seed) {
+    const Variant &variant = variants[seed % variants.size()];
+    RandomCase layer(makeLayerGraph(seed), seed, variant);
+    compareWithReference(layer, GetParam(), tally);
+    RandomCase block(makeBlockGraph(seed), seed, variant);
+    compareWithReference(block, GetParam(), tally);
+  }
+  EXPECT_LE(tally.skipped * 20, tally.rows) << "too many ambiguous choices";
+}
+
+TEST_P(Quantised, HasTheSameBitsInChunks) {
+  std::vector<Variant> variants = getVariants();
+  for (uint64_t seed = 1; seed <= 4; ++seed)
+    for (const std::string &text :
+         {makeLayerGraph(seed), makeBlockGraph(seed), makeOddLayer()}) {
+      RandomCase graph(text, seed, variants[seed % variants.size()]);
+      SCOPED_TRACE(graph.describe());
+      llvm::Error error = graph.prepare(GetParam());
+      ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+      expectSameBitsInChunks(graph, 70);
+    }
+}
+
+/// One product, which reads the graph's argument: its rows are exact.
+std::string makeLinear() {
+  return R"(
+func.func @linear(%x: tensor<?x200xf32>, %w: tensor<50x200xf32>)
+    -> tensor<?x50xf32> {
+  %y = lm.linear %x, %w : (tensor<?x200xf32>, tensor<50x200xf32>)
+      -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+})";
+}
+
+/// Sums of integers are exact: lanes, instructions and their emulation agree.
+TEST_P(Quantised, HasTheSameBitsByEveryInstruction) {
+  std::vector<double> expected;
+  std::vector<Variant> variants = getVariants();
+  if (variants.back().machine.kernels.dotQuads &&
+      !variants.back().machine.kernels.emulate) {
+    Variant half = variants.back(); // VPDPBUSD of 8 lanes, as in AVX-VNNI
+    half.name += "-of-8-lanes";
+    half.machine.kernels.lanes = 8;
+    variants.push_back(half);
+  }
+  for (Variant variant : variants)
+    for (bool emulate : {false, true}) {
+      variant.machine.kernels.emulate |= emulate;
+      RandomCase graph(makeLinear(), 3, variant);
+      SCOPED_TRACE(graph.describe());
+      llvm::Error error = graph.prepare(GetParam());
+      ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+      std::vector<double> actual = runInChunks(graph, 40, {40, 5, 1}, 2);
+      if (expected.empty())
+        expected = actual;
+      ASSERT_EQ(bits(actual), bits(expected))
+          << (emulate ? "emulated" : "native");
+    }
+}
+
+std::string nameOf(const testing::TestParamInfo<Format> &info) {
+  return stringifyFormat(info.param).str();
+}
+INSTANTIATE_TEST_SUITE_P(Formats, Quantised,
+                         testing::Values(Format::Int8, Format::Int4,
+                                         Format::Int4Min, Format::MXFP4),
+                         nameOf);
+
+} // namespace

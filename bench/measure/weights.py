@@ -1,0 +1,61 @@
+"""Weight types, one record each."""
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightType:
+    name: str
+    element: str              # of the argument's tensor type
+    attribute: str            # of the argument, behind its type; "" for none
+    bytes: float              # a weight, scales included
+    recipes: tuple            # of the compute ceiling: the fastest of them
+    tolerance: float          # of a result, relative to the largest; with `pairs` where rows are bf16
+    pairs: float = 0.0
+
+
+TYPES = {kind.name: kind for kind in (
+    WeightType("f32", "f32", "", 4, ("f32-fma",), 2e-5),
+    WeightType("f16", "f16", "", 2, ("f16-widen",), 2e-5),
+    # Rows are bf16 with the recipe of pairs, and so is the intermediate: 8 bits of precision.
+    WeightType("bf16", "bf16", "", 2, ("bf16-widen", "bf16-pairs"), 2e-5, 2e-2),
+)}
+
+
+def to_bits(array, element):
+    """f32 to what a library takes."""
+    if element == "bf16":
+        bits = array.view(np.uint32)
+        return ((bits + 0x7fff + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+    return array.astype(np.float16).view(np.uint16) if element == "f16" else array
+
+
+def from_bits(array, element):
+    """The reverse, exactly."""
+    if element == "bf16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.view(np.float16).astype(np.float32) if element == "f16" else array
+
+
+class Random:
+    """A tensor of normal values without holding one: a block repeated, each copy elsewhere in its expert.
+
+    Every expert has bytes of its own in memory; a prime length keeps equal values from lining up.
+    """
+    LENGTH = 1_000_003
+
+    def __init__(self, shape, element, scale, seed):
+        values = np.random.default_rng(seed).standard_normal(self.LENGTH, np.float32) * np.float32(scale)
+        self.shape, self.element = shape, element
+        self.block = to_bits(values, element)
+
+    def expert(self, number):
+        """What expert `number` holds, as f32."""
+        size = int(np.prod(self.shape[1:]))
+        start = number * size % self.LENGTH
+        return from_bits(np.resize(np.roll(self.block, -start), size), self.element).reshape(self.shape[1:])
+
+    def logical(self):
+        """The whole tensor as a library takes it."""
+        return np.resize(self.block, int(np.prod(self.shape))).reshape(self.shape)

@@ -1,0 +1,24 @@
+"""Raw rounds as JSON: what was run, on what, and every round of every cell."""
+import json
+
+
+def short(value):
+    """Five digits are more than a clock is good for."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: short(item) for key, item in value.items()}
+    return [short(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def write(path, results):
+    """One cell a line, so that two runs can be compared with diff."""
+    results = short(results)
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in results.items() if key != "cells"]
+    cells = ",\n".join(json.dumps(cell) for cell in results["cells"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{" + ",\n".join(lines) + ',\n"cells": [\n' + cells + "\n]}\n")
+
+
+def read(path):
+    return json.loads(path.read_text())

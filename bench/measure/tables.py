@@ -1,0 +1,68 @@
+"""Figures from raw rounds, and the tables that show them."""
+import numpy as np
+
+from . import intervals, rounds
+
+AGREE = (0.05, 0.10)  # how far ceilings may be apart: the second only where the first leaves too few rounds
+
+
+def valid(cell, wanted):
+    """(rounds that count, agreement that they were asked for)."""
+    for agree in AGREE:
+        found = [r for r in cell["rounds"] if rounds.counts(r, agree)]
+        if len(found) >= wanted:
+            break
+    return found, agree
+
+
+def ratios(round_):
+    """Of one round: shares of floor and ceilings, and the median call."""
+    top = rounds.ceiling(round_)
+    seconds = np.asarray(round_["seconds"])
+    return {"floor": float(np.median(np.asarray(round_["floors"]) / seconds)),
+            "compute": float(np.median(round_["flops"] / seconds / top["compute"])),
+            "read": float(np.median(np.asarray(round_["bytes"]) / seconds / top["read"])),
+            "seconds": float(np.median(seconds)), "compute_rate": top["compute"], "read_rate": top["read"],
+            "flops": float(round_["flops"]), "bytes": float(np.median(round_["bytes"]))}
+
+
+def figures(cell, wanted):
+    """Medians over the rounds that count, the floor's interval, and how many there were; None without any."""
+    found, agree = valid(cell, wanted)
+    if not found:
+        return None
+    each = [ratios(r) for r in found]
+    result = {key: intervals.median([r[key] for r in each]) for key in each[0]}
+    result["interval"] = intervals.interval([r["floor"] for r in each])
+    return {**result, "rounds": len(found), "made": len(cell["rounds"]), "agree": agree}
+
+
+def above_ceiling(name, figure):
+    """A line for each figure above 100 %."""
+    return [f"{name}: {figure[kind] * 100:.1f} % of its {kind} {'ceiling' if kind != 'floor' else 'time'}: "
+            "the ceiling is wrong"
+            for kind in ("floor", "compute", "read") if figure[kind] > 1]
+
+
+def percent(value):
+    return f"{value * 100:.1f}"
+
+
+HEAD = ("ms", "GFLOP", "MB", "floor %", "95 %", "compute %", "of GFLOP/s", "read %", "of GB/s", "rounds")
+
+
+def columns(figure):
+    """Text for HEAD."""
+    if figure is None:
+        return ["no round counts"] + [""] * (len(HEAD) - 1)
+    low, high = figure["interval"]
+    mark = "" if figure["agree"] == AGREE[0] else " (10 %)"
+    return [f"{figure['seconds'] * 1e3:.3f}", f"{figure['flops'] / 1e9:.2f}", f"{figure['bytes'] / 1e6:.1f}",
+            percent(figure["floor"]), f"{percent(low)}-{percent(high)}", percent(figure["compute"]),
+            f"{figure['compute_rate'] / 1e9:.0f}", percent(figure["read"]), f"{figure['read_rate'] / 1e9:.1f}",
+            f"{figure['rounds']}{mark}"]
+
+
+def markdown(head, rows):
+    line = lambda cells: "| " + " | ".join(cells) + " |"
+    return "\n".join([line(head), "|" + "---|" * len(head), *map(line, rows)]) + "\n"

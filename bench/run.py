@@ -31,16 +31,19 @@ def arguments():
     parser.add_argument("-t", "--threads", type=numbers, default=(1, 2))
     parser.add_argument("--rounds", type=int, help="rounds a cell that must count (15; --quick: 3)")
     parser.add_argument("--agree", type=float, default=5, help="percent by which a round's ceilings may differ")
+    parser.add_argument("--others", type=float, default=100 * rounds.OTHERS,
+                        help="percent of the processors that other processes may take in a round; more only to try things")
     parser.add_argument("--seconds", type=float, help="give a cell up after so long (120; --quick: 4)")
     parser.add_argument("--target", default="native", help="moec's --target")
     parser.add_argument("--moec", type=pathlib.Path, default=ROOT / "build/bin/moec")
     parser.add_argument("--work", type=pathlib.Path, help="folder for weights: about 6 GB, for the model 14 GB more")
-    parser.add_argument("--layers", type=int, default=16, help="layers of the whole model")
+    parser.add_argument("--layers", type=int, help="layers of the whole model (16; --quick: 4)")
     parser.add_argument("--out", type=pathlib.Path,
                         help="raw rounds (bench/results/own.json; --quick: build/bench/quick.json)")
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 15)
     args.seconds = args.seconds or (4 if args.quick else 120)
+    args.layers = args.layers or (4 if args.quick else 16)
     args.out = args.out or (ROOT / "build/bench/quick.json" if args.quick else ROOT / "bench/results/own.json")
     args.threads = [count for count in args.threads if count <= len(host.CPUS)]
     return args
@@ -57,12 +60,12 @@ class Run:
         self.cells, self.faults = [], []
 
     def collect(self, make):
-        return rounds.collect(make, self.args.rounds, self.args.agree / 100, self.args.seconds)
+        return rounds.collect(make, self.args.rounds, self.args.agree / 100, self.args.others / 100, self.args.seconds)
 
     def add(self, name, cell):
         """Keeps a cell and prints its row."""
         self.cells.append({"name": name, **cell})
-        figure = tables.figures(cell, self.args.rounds)
+        figure = tables.figures(cell, self.args.rounds, self.args.others / 100)
         print(f"{name:44} " + "  ".join(f"{title} {text}" for title, text in zip(tables.HEAD, tables.columns(figure))),
               flush=True)
         if figure:
@@ -78,7 +81,7 @@ class Run:
     def write(self):
         args = self.args
         results.write(args.out, {"machine": host.describe(), "command": "bench/run.py " + " ".join(sys.argv[1:]),
-                                 "rounds": args.rounds, "agree": args.agree, "ceilings": self.ceilings.tries,
+                                 "rounds": args.rounds, "agree": args.agree, "others": args.others, "ceilings": self.ceilings.tries,
                                  "faults": self.faults, "cells": self.cells})
 
 

@@ -71,23 +71,31 @@ class Function:
             arrays.append(np.zeros([tokens * factor, *result["shape"][1:]], dtype))
         return arrays
 
-    def prepare(self, tokens, threads, positions=None):
-        """Allocates and touches what calls of this size need."""
+    def borrow(self, lender, numbers):
+        """Takes another function's packed weights `numbers` instead of its own: equal ops have equal layouts."""
+        assert self.sizes == [lender.sizes[number] for number in numbers]
+        self.file.addresses = [lender.packed(number) for number in numbers]
+
+    def prepare(self, tokens, threads, positions=None, copies=1):
+        """Allocates and touches what calls of this size need; `copies`: sets of states, taken in turn."""
         self.tokens, self.threads, self.positions = tokens, threads, positions
-        size = self.arena_size(tokens, threads)
-        self.area, self.arena = ceilings.huge_pages(size)
-        ctypes.memset(self.arena, 0, size)
-        self.states = []
-        for argument in self.arguments:
-            if argument["kind"] == "state":
-                size = argument["bytes_per_position"] * positions
-                self.states.append(ceilings.huge_pages(size))
-                ctypes.memset(self.states[-1][1], 0, size)
+        self.area, self.arena = self.zeroed(self.arena_size(tokens, threads))
+        sizes = [argument["bytes_per_position"] * positions for argument in self.arguments if argument["kind"] == "state"]
+        self.state_sets = [[self.zeroed(size) for size in sizes] for _ in range(copies)]
+        self.turn = 0
         self.results = self.outputs(tokens)
+
+    @staticmethod
+    def zeroed(size):
+        area, start = ceilings.huge_pages(size)
+        ctypes.memset(start, 0, size)
+        return area, start
 
     def run(self, *rows_and_scalars):
         """Seconds of one call; arrays and integers stand for the arguments that are neither weight nor state."""
-        given, packed, states = iter(rows_and_scalars), iter(range(len(self.sizes))), iter(self.states)
+        states = iter(self.state_sets[self.turn % len(self.state_sets)])
+        given, packed = iter(rows_and_scalars), iter(range(len(self.sizes)))
+        self.turn += 1
         words = []
         for argument in self.arguments:
             if argument["kind"] == "weight":

@@ -13,11 +13,11 @@ def agreement(before, after):
     return max(abs(before[kind] - after[kind]) / max(before[kind], after[kind]) for kind in before)
 
 
-def counts(round_, agree):
-    """Whether a round counts; `agree` as a share. Jiffies are coarse: one of them never spoils a round."""
+def counts(round_, agree, others=OTHERS):
+    """Whether a round counts; `agree` and `others` are shares. Jiffies are coarse: one of them never spoils a round."""
     jiffy = 0.01 / max(round_["wall"], 1e-9)
     return (agreement(round_["before"], round_["after"]) <= agree
-            and round_["steal"] <= max(STEAL, jiffy) and round_["others"] <= max(OTHERS, jiffy))
+            and round_["steal"] <= max(STEAL, jiffy) and round_["others"] <= max(others, jiffy))
 
 
 def ceiling(round_):
@@ -36,10 +36,10 @@ def one(ceilings, measured, child=None):
     return {"before": before, "after": after, "wall": wall, **clock.shares(spent() - peer), **found}
 
 
-def collect(make, wanted, agree, seconds=None):
+def collect(make, wanted, agree, others=OTHERS, seconds=None):
     """Rounds made by `make()` until `wanted` of them count, TRIES times as many were made, or `seconds` passed."""
     rounds, start = [], time.perf_counter()
-    while len(rounds) < wanted * TRIES and sum(counts(r, agree) for r in rounds) < wanted:
+    while len(rounds) < wanted * TRIES and sum(counts(r, agree, others) for r in rounds) < wanted:
         rounds.append(make())
         if seconds and time.perf_counter() - start > seconds and len(rounds) >= wanted:
             break

@@ -6,10 +6,10 @@ from . import intervals, rounds
 AGREE = (0.05, 0.10)  # how far ceilings may be apart: the second only where the first leaves too few rounds
 
 
-def valid(cell, wanted):
+def valid(cell, wanted, others=rounds.OTHERS):
     """(rounds that count, agreement that they were asked for)."""
     for agree in AGREE:
-        found = [r for r in cell["rounds"] if rounds.counts(r, agree)]
+        found = [r for r in cell["rounds"] if rounds.counts(r, agree, others)]
         if len(found) >= wanted:
             break
     return found, agree
@@ -19,6 +19,9 @@ def ratios(round_):
     """Of one round: shares of floor and ceilings, and the median call."""
     top = rounds.ceiling(round_)
     seconds = np.asarray(round_["seconds"])
+    if "whole" in round_:
+        return {"seconds": float(np.median(seconds)),
+                "share": float(np.median(seconds) / np.median(round_["whole"]))}
     return {"floor": float(np.median(np.asarray(round_["floors"]) / seconds)),
             "compute": float(np.median(round_["flops"] / seconds / top["compute"])),
             "read": float(np.median(np.asarray(round_["bytes"]) / seconds / top["read"])),
@@ -26,14 +29,15 @@ def ratios(round_):
             "flops": float(round_["flops"]), "bytes": float(np.median(round_["bytes"]))}
 
 
-def figures(cell, wanted):
+def figures(cell, wanted, others=rounds.OTHERS):
     """Medians over the rounds that count, the floor's interval, and how many there were; None without any."""
-    found, agree = valid(cell, wanted)
+    found, agree = valid(cell, wanted, others)
     if not found:
         return None
     each = [ratios(r) for r in found]
     result = {key: intervals.median([r[key] for r in each]) for key in each[0]}
-    result["interval"] = intervals.interval([r["floor"] for r in each])
+    main = "share" if "share" in result else "floor"
+    result["interval"] = intervals.interval([r[main] for r in each])
     return {**result, "rounds": len(found), "made": len(cell["rounds"]), "agree": agree}
 
 
@@ -41,7 +45,7 @@ def above_ceiling(name, figure):
     """A line for each figure above 100 %."""
     return [f"{name}: {figure[kind] * 100:.1f} % of its {kind} {'ceiling' if kind != 'floor' else 'time'}: "
             "the ceiling is wrong"
-            for kind in ("floor", "compute", "read") if figure[kind] > 1]
+            for kind in ("floor", "compute", "read") if figure.get(kind, 0) > 1]
 
 
 def percent(value):
@@ -57,6 +61,9 @@ def columns(figure):
         return ["no round counts"] + [""] * (len(HEAD) - 1)
     low, high = figure["interval"]
     mark = "" if figure["agree"] == AGREE[0] else " (10 %)"
+    if "share" in figure:
+        return [f"{figure['seconds'] * 1e3:.3f}", "", "", f"{percent(figure['share'])} of layer",
+                f"{percent(low)}-{percent(high)}", "", "", "", "", f"{figure['rounds']}{mark}"]
     return [f"{figure['seconds'] * 1e3:.3f}", f"{figure['flops'] / 1e9:.2f}", f"{figure['bytes'] / 1e6:.1f}",
             percent(figure["floor"]), f"{percent(low)}-{percent(high)}", percent(figure["compute"]),
             f"{figure['compute_rate'] / 1e9:.0f}", percent(figure["read"]), f"{figure['read_rate'] / 1e9:.1f}",

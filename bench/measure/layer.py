@@ -1,7 +1,7 @@
 """One MoE layer, from router to combine."""
 import numpy as np
 
-from . import library, reference, rounds, routing, weights
+from . import host, library, reference, rounds, routing, weights
 from .workloads import SHAPES
 
 CALLS = 9          # a round, at most
@@ -41,6 +41,10 @@ class Layer:
         self.function.flush()
         self.expert_bytes = sum(self.function.sizes[1:]) // shape.experts
         self.routing = None
+
+    def is_cached(self):
+        """Too small for a figure: caches could hold it."""
+        return sum(self.function.sizes) < 4 * host.last_level_cache()
 
     def route(self, name):
         """Takes the router of this routing."""

@@ -73,3 +73,29 @@ def columns(figure):
 def markdown(head, rows):
     line = lambda cells: "| " + " | ".join(cells) + " |"
     return "\n".join([line(head), "|" + "---|" * len(head), *map(line, rows)]) + "\n"
+
+
+PEER_HEAD = ("ours ms", "peer ms", "peer / ours", "95 %", "verdict", "ours floor %", "rounds")
+
+
+def peer_figures(cell, wanted, others=rounds.OTHERS):
+    """The peer's time over ours within a round, ours being the mean of before and after."""
+    found, agree = valid(cell, wanted, others)
+    if not found:
+        return None
+    ours = [float(np.median(r["seconds"])) for r in found]
+    theirs = [float(np.median(r["peer"])) for r in found]
+    ratio = [their / our for their, our in zip(theirs, ours)]
+    low, high = intervals.interval(ratio)
+    return {"ours": intervals.median(ours), "peer": intervals.median(theirs), "ratio": intervals.median(ratio),
+            "interval": (low, high), "verdict": intervals.verdict(low, high), "rounds": len(found), "agree": agree,
+            "floor": intervals.median([ratios(r)["floor"] for r in found])}
+
+
+def peer_columns(figure):
+    if figure is None:
+        return ["no round counts"] + [""] * (len(PEER_HEAD) - 1)
+    low, high = figure["interval"]
+    return [f"{figure['ours'] * 1e3:.3f}", f"{figure['peer'] * 1e3:.3f}", f"{figure['ratio']:.2f}",
+            f"{low:.2f}-{high:.2f}", figure["verdict"], percent(figure["floor"]),
+            f"{figure['rounds']}" + ("" if figure["agree"] == AGREE[0] else " (10 %)")]

@@ -38,7 +38,7 @@ def figures(cell, wanted, others=rounds.OTHERS):
     result = {key: intervals.median([r[key] for r in each]) for key in each[0]}
     main = "share" if "share" in result else "floor"
     result["interval"] = intervals.interval([r[main] for r in each])
-    return {**result, "rounds": len(found), "made": len(cell["rounds"]), "agree": agree}
+    return {**result, "rounds": len(found), "wanted": wanted, "made": len(cell["rounds"]), "agree": agree}
 
 
 def above_ceiling(name, figure):
@@ -52,6 +52,14 @@ def percent(value):
     return f"{value * 100:.1f}"
 
 
+def count(figure):
+    """How many rounds there were, and what is wrong with that."""
+    text = str(figure["rounds"])
+    if figure["rounds"] < figure["wanted"]:
+        text += f" of {figure['wanted']}"
+    return text if figure["agree"] == AGREE[0] else text + " (10 %)"
+
+
 HEAD = ("ms", "GFLOP", "MB", "floor %", "95 %", "compute %", "of GFLOP/s", "read %", "of GB/s", "rounds")
 
 
@@ -60,14 +68,13 @@ def columns(figure):
     if figure is None:
         return ["no round counts"] + [""] * (len(HEAD) - 1)
     low, high = figure["interval"]
-    mark = "" if figure["agree"] == AGREE[0] else " (10 %)"
     if "share" in figure:
         return [f"{figure['seconds'] * 1e3:.3f}", "", "", f"{percent(figure['share'])} of layer",
-                f"{percent(low)}-{percent(high)}", "", "", "", "", f"{figure['rounds']}{mark}"]
+                f"{percent(low)}-{percent(high)}", "", "", "", "", count(figure)]
     return [f"{figure['seconds'] * 1e3:.3f}", f"{figure['flops'] / 1e9:.2f}", f"{figure['bytes'] / 1e6:.1f}",
             percent(figure["floor"]), f"{percent(low)}-{percent(high)}", percent(figure["compute"]),
             f"{figure['compute_rate'] / 1e9:.0f}", percent(figure["read"]), f"{figure['read_rate'] / 1e9:.1f}",
-            f"{figure['rounds']}{mark}"]
+            count(figure)]
 
 
 def markdown(head, rows):
@@ -88,7 +95,8 @@ def peer_figures(cell, wanted, others=rounds.OTHERS):
     ratio = [their / our for their, our in zip(theirs, ours)]
     low, high = intervals.interval(ratio)
     return {"ours": intervals.median(ours), "peer": intervals.median(theirs), "ratio": intervals.median(ratio),
-            "interval": (low, high), "verdict": intervals.verdict(low, high), "rounds": len(found), "agree": agree,
+            "interval": (low, high), "rounds": len(found), "wanted": wanted, "agree": agree,
+            "verdict": intervals.verdict(low, high) if len(found) >= wanted else "too few rounds",
             "floor": intervals.median([ratios(r)["floor"] for r in found])}
 
 
@@ -98,4 +106,4 @@ def peer_columns(figure):
     low, high = figure["interval"]
     return [f"{figure['ours'] * 1e3:.3f}", f"{figure['peer'] * 1e3:.3f}", f"{figure['ratio']:.2f}",
             f"{low:.2f}-{high:.2f}", figure["verdict"], percent(figure["floor"]),
-            f"{figure['rounds']}" + ("" if figure["agree"] == AGREE[0] else " (10 %)")]
+            count(figure)]

@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""Peers: sets them up from PyPI, and measures them beside moe-mlir; docs/benchmarks.md says how.
+
+setup   llama.cpp, from the source distribution of llama-cpp-python, built for this machine; ONNX Runtime; both under
+        build/peers. Takes some minutes of all processors (at low priority).
+run     rounds of ceilings, ours, the peer, ours, ceilings; prints a row a cell, writes the raw rounds as JSON.
+"""
+import argparse
+import dataclasses
+import itertools
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+from measure import host
+host.prepare()
+from measure import ceilings, layer, model, peer, results, rounds, tables, weights, workloads  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SOURCES = pathlib.Path(__file__).resolve().parent / "peers"
+BUILD = ROOT / "build/peers"
+PYTHON = BUILD / "venv/bin/python"
+LLAMA = BUILD / "llama.cpp"
+LLAMA_SOURCE = BUILD / "llama-cpp-python/vendor/llama.cpp"
+LLAMA_PACKAGE = "llama-cpp-python==0.3.36"
+PACKAGES = ("numpy", "gguf==0.19.0", "onnx", "onnxruntime")
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """A peer's format and the weight type of ours that it is compared with: equal bits a weight, or the nearest."""
+    peer: str
+    format: str
+    ours: str
+
+
+# Types that moe-mlir does not have yet are left out until weights.TYPES has them.
+MATCHES = tuple(Match(*words.split()) for words in (
+    "llama.cpp f32 f32", "llama.cpp f16 f16", "llama.cpp bf16 bf16", "llama.cpp q8_0 int8", "llama.cpp q4_0 int4",
+    "llama.cpp q4_K int4", "llama.cpp mxfp4 mxfp4", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
+QUICK_TOKENS = (1, 8, 64, 512)
+
+
+def command(match, shape, threads):
+    sizes = [shape.hidden, shape.width, shape.experts, shape.top_k, match.format, threads]
+    program = [BUILD / "ggml_layer"] if match.peer == "llama.cpp" else [PYTHON, SOURCES / "ort_layer.py"]
+    return [*program, *sizes]
+
+
+#===------------------------------------------------------------------------===#
+# Setting up
+#===------------------------------------------------------------------------===#
+
+def low(words, **options):
+    """Runs a command at low priority."""
+    print("+ " + " ".join(map(str, words)), flush=True)
+    host.run(["nice", "-n", "15", *words], check=True, **options)
+
+
+def make_environment():
+    low([sys.executable, "-m", "venv", BUILD / "venv"])
+    low([PYTHON, "-m", "pip", "install", "--quiet", *PACKAGES])
+
+
+def build_llama():
+    clang = shutil.which("clang-22") or shutil.which("clang")
+    if not LLAMA_SOURCE.exists():
+        low([PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "-d", BUILD / "download",
+             LLAMA_PACKAGE])
+        with tarfile.open(next((BUILD / "download").glob("llama_cpp_python-*.tar.gz"))) as archive:
+            archive.extractall(BUILD, filter="data")
+        next(BUILD.glob("llama_cpp_python-*")).rename(BUILD / "llama-cpp-python")
+    cxx = clang.replace("clang", "clang++")
+    off = [f"-DLLAMA_{name}=OFF" for name in ("CURL", "OPENSSL", "BUILD_TESTS", "BUILD_EXAMPLES", "BUILD_SERVER")]
+    low(["cmake", "-S", LLAMA_SOURCE, "-B", LLAMA, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON",
+         f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={cxx}", *off])
+    low(["cmake", "--build", LLAMA, "--target", "llama-bench", "llama-quantize"])
+    low([cxx, "-O2", "-std=c++20", f"-I{LLAMA_SOURCE}/ggml/include", SOURCES / "ggml_layer.cpp", "-o",
+         BUILD / "ggml_layer", f"-L{LLAMA}/bin", "-lggml", "-lggml-base", "-lggml-cpu", f"-Wl,-rpath,{LLAMA}/bin"])
+
+
+def versions():
+    code = "import onnxruntime, gguf; print(onnxruntime.__version__)"
+    ort = subprocess.run([PYTHON, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    return {"llama.cpp": f"of {LLAMA_PACKAGE}, clang -O3 for this machine, libomp", "onnxruntime": f"{ort}, wheel of PyPI"}
+
+
+def setup(args):
+    BUILD.mkdir(parents=True, exist_ok=True)
+    make_environment()
+    build_llama()
+    (BUILD / "versions.json").write_text(json.dumps(versions()))
+    print(f"peers are in {BUILD.relative_to(ROOT)}")
+    return 0
+
+
+#===------------------------------------------------------------------------===#
+# Measuring
+#===------------------------------------------------------------------------===#
+
+class Run:
+    def __init__(self, args, folder):
+        self.args, self.folder = args, folder
+        self.ceilings = ceilings.Ceilings(folder)
+        self.cells = []
+
+    def add(self, make, **cell):
+        """Collects a cell's rounds, keeps them and prints its row."""
+        args = self.args
+        found = rounds.collect(make, args.rounds, args.agree / 100, args.others / 100, args.seconds)
+        self.cells.append({**cell, "rounds": found})
+        figure = tables.peer_figures(self.cells[-1], args.rounds, args.others / 100)
+        name = "{peer} {format} / {ours}  {workload} T={tokens} t={threads}".format(**cell)
+        print(f"{name:56} " + "  ".join(f"{title} {text}" for title, text
+                                        in zip(tables.PEER_HEAD, tables.peer_columns(figure))), flush=True)
+
+    def write(self):
+        args = self.args
+        results.write(args.out, {"machine": host.describe(), "command": "bench/peers.py " + " ".join(sys.argv[1:]),
+                                 "rounds": args.rounds, "agree": args.agree, "others": args.others,
+                                 "peers": json.loads((BUILD / "versions.json").read_text()), "cells": self.cells})
+
+
+def wanted_matches(args):
+    return [m for m in MATCHES if m.ours in weights.TYPES and (not args.peer or m.peer in args.peer)
+            and (not args.type or m.ours in args.type)]
+
+
+def run_match(run, made, match, threads):
+    """All numbers of tokens with one peer's process."""
+    try:
+        other = peer.Peer(command(match, made.shape, threads))
+    except RuntimeError as error:
+        print(f"{match.peer} {match.format}: skipped: {error}", flush=True)
+        return
+    now = run.ceilings.both(made.kind.recipes, threads)
+    for tokens in run.args.tokens:
+        made.prepare(tokens, threads)
+        error = other.ask(f"prepare {tokens} {made.calls}")["error"]
+        run.add(lambda: peer.make_round(made, other, now), peer=match.peer, format=match.format, ours=match.ours,
+                workload=f"layer {made.shape.name}", tokens=tokens, threads=threads, about=other.about, error=error)
+    other.close()
+
+
+def run_layers(run):
+    groups = itertools.groupby(sorted(wanted_matches(run.args), key=lambda m: m.ours), lambda m: m.ours)
+    matches = {ours: list(group) for ours, group in groups}
+    for shape, ours in itertools.product(run.args.shape, matches):
+        with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+            made = layer.Layer(run.args.moec, shape, weights.TYPES[ours], pathlib.Path(folder))
+            made.route("uniform")
+            for threads, match in itertools.product(run.args.threads, matches[ours]):
+                run_match(run, made, match, threads)
+                run.write()
+
+
+def fitting_layers(args, folder):
+    """The most layers, up to --layers, of which two bf16 models fit on disk and in memory; 0 if none."""
+    for layers in sorted({args.layers, 8, 4}, reverse=True):
+        size = model.Costs(model.OLMOE | {"num_hidden_layers": layers}, weights.TYPES["bf16"]).bytes
+        reason = model.obstacle(folder, 2 * size) if layers <= args.layers else "not asked for"
+        if not reason:
+            return layers
+        if layers <= args.layers:
+            print(f"whole models of {layers} layers: skipped: {reason}", flush=True)
+    return 0
+
+
+def llama_seconds(path, prompt, generate, threads):
+    """As model.speed, by llama-bench."""
+    done = host.run([LLAMA / "bin/llama-bench", "-m", path, "-p", prompt, "-n", generate, "-t", threads, "-r", 1,
+                     "-o", "json"], check=True, capture_output=True, text=True)
+    return max(prompt, generate) / json.loads(done.stdout)[0]["samples_ts"][0]
+
+
+def model_round(now, work, ours, theirs):
+    def measured():
+        first, other = ours(), theirs()
+        return {"seconds": [first, ours()], "peer": [other]}
+    round_ = rounds.one(now, measured)
+    top = rounds.ceiling(round_)
+    floor = max(work["flops"] / top["compute"], work["bytes"][0] / top["read"])
+    return {**round_, "flops": work["flops"], "bytes": work["bytes"] * 2, "floors": [floor] * 2}
+
+
+def run_models(run):
+    if run.args.peer and "llama.cpp" not in run.args.peer:
+        return
+    layers = fitting_layers(run.args, run.folder)
+    if not layers:
+        return
+    config, kind = model.OLMOE | {"num_hidden_layers": layers}, weights.TYPES["bf16"]
+    costs = model.Costs(config, kind)
+    with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+        folder = pathlib.Path(folder)
+        executable, _ = model.compile_model(run.args, folder, config)
+        path = folder / "model.gguf"
+        host.run([PYTHON, SOURCES / "make_gguf.py", folder / "config.json", path], check=True)
+        for threads in run.args.threads:
+            now = run.ceilings.both(kind.recipes, threads)
+            for name, prompt, generate, work in model.workloads(costs):
+                run.add(lambda: model_round(now, work, lambda: model.speed(executable, prompt, generate, threads),
+                                            lambda: llama_seconds(path, prompt, generate, threads)),
+                        peer="llama.cpp", format="bf16", ours="bf16", workload=f"OLMoE-1B-7B, {layers} layers, {name}",
+                        tokens=prompt or generate, threads=threads)
+                run.write()
+
+
+def measure(args):
+    if not (BUILD / "versions.json").exists():
+        raise SystemExit("peers.py: nothing in build/peers; run bench/peers.py setup first")
+    with tempfile.TemporaryDirectory(dir=args.work) as folder:
+        run = Run(args, pathlib.Path(folder))
+        if "layer" in args.only:
+            run_layers(run)
+        if "model" in args.only:
+            run_models(run)
+        run.write()
+    print(f"{len(run.cells)} cells; raw rounds in {args.out}")
+    return 0
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("setup").set_defaults(function=setup)
+    run = commands.add_parser("run")
+    run.set_defaults(function=measure)
+    words = lambda text: tuple(text.split(","))
+    numbers = lambda text: tuple(map(int, text.split(",")))
+    run.add_argument("--quick", action="store_true", help="3 rounds a cell, OLMoE's shape, fewer tokens, 4 layers")
+    run.add_argument("--only", type=words, default=("layer", "model"), help="of layer,model")
+    run.add_argument("--peer", type=words, help="of llama.cpp,onnxruntime")
+    run.add_argument("--shape", type=words)
+    run.add_argument("--type", type=words, help="ours, of " + ",".join(weights.TYPES))
+    run.add_argument("-T", "--tokens", type=numbers)
+    run.add_argument("-t", "--threads", type=numbers, default=(1, 2))
+    run.add_argument("--rounds", type=int, help="rounds a cell that must count (15; --quick: 3)")
+    run.add_argument("--agree", type=float, default=5, help="percent by which a round's ceilings may differ")
+    run.add_argument("--others", type=float, default=100 * rounds.OTHERS, help="as bench/run.py's")
+    run.add_argument("--seconds", type=float, help="give a cell up after so long (300; --quick: 6)")
+    run.add_argument("--target", default="native", help="moec's --target")
+    run.add_argument("--layers", type=int, help="layers of the whole model, at most (16; --quick: 4)")
+    run.add_argument("--moec", type=pathlib.Path, default=ROOT / "build/bin/moec")
+    run.add_argument("--work", type=pathlib.Path, help="folder for weights")
+    run.add_argument("--out", type=pathlib.Path,
+                     help="raw rounds (bench/results/peers.json; --quick: build/bench/quick-peers.json)")
+    args = parser.parse_args()
+    if args.function is measure:
+        fill_in(args)
+    return args
+
+
+def fill_in(args):
+    """What --quick changes, where nothing was said."""
+    quick = args.quick
+    args.shape = args.shape or (("olmoe",) if quick else ("olmoe", "qwen3", "mixtral"))
+    args.tokens = args.tokens or (QUICK_TOKENS if quick else workloads.TOKENS)
+    args.rounds = args.rounds or (3 if quick else 15)
+    args.seconds = args.seconds or (6 if quick else 300)
+    args.layers = args.layers or (4 if quick else 16)
+    args.out = args.out or ROOT / ("build/bench/quick-peers.json" if quick else "bench/results/peers.json")
+    args.threads = [count for count in args.threads if count <= len(host.CPUS)]
+
+
+if __name__ == "__main__":
+    arguments_ = arguments()
+    sys.exit(arguments_.function(arguments_))

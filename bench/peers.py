@@ -69,7 +69,7 @@ def make_environment():
 def build_llama():
     clang = shutil.which("clang-22") or shutil.which("clang")
     if not LLAMA_SOURCE.exists():
-        low([PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "-d", BUILD / "download",
+        low([PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python", "-d", BUILD / "download",
              LLAMA_PACKAGE])
         with tarfile.open(next((BUILD / "download").glob("llama_cpp_python-*.tar.gz"))) as archive:
             archive.extractall(BUILD, filter="data")

@@ -33,7 +33,7 @@ def arguments():
     parser.add_argument("--agree", type=float, default=5, help="percent by which a round's ceilings may differ")
     parser.add_argument("--others", type=float, default=100 * rounds.OTHERS,
                         help="percent of the processors that other processes may take in a round; more only to try things")
-    parser.add_argument("--seconds", type=float, help="give a cell up after so long (120; --quick: 4)")
+    parser.add_argument("--seconds", type=float, help="give a cell up after so long (120; --quick: 3)")
     parser.add_argument("--target", default="native", help="moec's --target")
     parser.add_argument("--moec", type=pathlib.Path, default=ROOT / "build/bin/moec")
     parser.add_argument("--work", type=pathlib.Path, help="folder for weights: about 6 GB, for the model 14 GB more")
@@ -42,7 +42,7 @@ def arguments():
                         help="raw rounds (bench/results/own.json; --quick: build/bench/quick.json)")
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 15)
-    args.seconds = args.seconds or (4 if args.quick else 120)
+    args.seconds = args.seconds or (3 if args.quick else 120)
     args.layers = args.layers or (4 if args.quick else 16)
     args.out = args.out or (ROOT / "build/bench/quick.json" if args.quick else ROOT / "bench/results/own.json")
     args.threads = [count for count in args.threads if count <= len(host.CPUS)]

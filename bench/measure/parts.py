@@ -13,6 +13,7 @@ from .workloads import SHAPES
 
 TOKENS = (1, 512)
 CONTEXTS = (512, 4096, 16384)
+ATTENTION = (("olmoe", 16, 16), ("qwen3", 32, 4))  # heads, KV heads
 CHUNK = 512  # rows of an attention call during prefill
 
 
@@ -203,7 +204,7 @@ func.func @fill(%k: {kv}, %v: {kv}, %cache: {state}, %at: index) {{
 
 def run_attention(run):
     with tempfile.TemporaryDirectory(dir=run.folder) as folder:
-        for name, heads, kv_heads in (("olmoe", 16, 16), ("qwen3", 32, 4)):
+        for name, heads, kv_heads in ATTENTION[:1] if run.args.quick else ATTENTION:
             attention = Attention(run.args.moec, pathlib.Path(folder), run.args.target, heads, kv_heads)
             for threads in run.args.threads:
                 # Scores and values are f32 products, whatever the cache holds.

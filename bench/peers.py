@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Peers: sets them up from PyPI, and measures them beside moe-mlir; docs/benchmarks.md says how.
 
-setup   llama.cpp, from the source distribution of llama-cpp-python, built for this machine; ONNX Runtime; both under
-        build/peers. Takes some minutes of all processors (at low priority).
+setup   llama.cpp and ik_llama.cpp, from the source distributions of their Python bindings, built for this machine; ONNX
+        Runtime; all under build/peers. Takes a quarter of an hour of all processors, at low priority.
 run     rounds of ceilings, ours, the peer, ours, ceilings; prints a row a cell, writes the raw rounds as JSON.
 """
 import argparse
@@ -24,10 +24,31 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = pathlib.Path(__file__).resolve().parent / "peers"
 BUILD = ROOT / "build/peers"
 PYTHON = BUILD / "venv/bin/python"
-LLAMA = BUILD / "llama.cpp"
-LLAMA_SOURCE = BUILD / "llama-cpp-python/vendor/llama.cpp"
-LLAMA_PACKAGE = "llama-cpp-python==0.3.36"
 PACKAGES = ("numpy", "gguf==0.19.0", "onnx", "onnxruntime")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ggml:
+    """A peer that is built from source, with its program of bench/peers."""
+    name: str
+    package: str
+    version: str
+    program: str
+    targets: tuple
+    libraries: tuple
+    library_folder: str  # in its build
+
+    def build(self):
+        return BUILD / self.name
+
+    def source(self):
+        return BUILD / self.package / "vendor" / self.name
+
+
+LLAMA = Ggml("llama.cpp", "llama-cpp-python", "0.3.36", "llama_layer", ("llama-bench",),
+             ("ggml", "ggml-base", "ggml-cpu"), "bin")
+IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", "ik_layer", ("ggml",), ("ggml",), "ggml/src")
+GGMLS = {peer.name: peer for peer in (LLAMA, IK)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +62,14 @@ class Match:
 # Types that moe-mlir does not have yet are left out until weights.TYPES has them.
 MATCHES = tuple(Match(*words.split()) for words in (
     "llama.cpp f32 f32", "llama.cpp f16 f16", "llama.cpp bf16 bf16", "llama.cpp q8_0 int8", "llama.cpp q4_0 int4",
-    "llama.cpp q4_K int4", "llama.cpp mxfp4 mxfp4", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
+    "llama.cpp q4_K int4", "llama.cpp mxfp4 mxfp4", "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8",
+    "ik_llama.cpp q4_0 int4", "ik_llama.cpp q4_K int4", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
 QUICK_TOKENS = (1, 8, 64, 512)
 
 
 def command(match, shape, threads):
     sizes = [shape.hidden, shape.width, shape.experts, shape.top_k, match.format, threads]
-    program = [BUILD / "ggml_layer"] if match.peer == "llama.cpp" else [PYTHON, SOURCES / "ort_layer.py"]
+    program = [BUILD / GGMLS[match.peer].program] if match.peer in GGMLS else [PYTHON, SOURCES / "ort_layer.py"]
     return [*program, *sizes]
 
 
@@ -66,34 +88,48 @@ def make_environment():
     low([PYTHON, "-m", "pip", "install", "--quiet", *PACKAGES])
 
 
-def build_llama():
+def unpack(ggml):
+    """Its source distribution; the archive's own name has underscores."""
+    if ggml.source().exists():
+        return
+    low([PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ggml.package, "-d", BUILD / "download",
+         f"{ggml.package}=={ggml.version}"])
+    name = f"{ggml.package.replace('-', '_')}-{ggml.version}"
+    with tarfile.open(BUILD / f"download/{name}.tar.gz") as archive:
+        archive.extractall(BUILD)
+    (BUILD / name).rename(BUILD / ggml.package)
+
+
+def build(ggml):
+    """The parts that are needed, and our program that runs a layer with them."""
     clang = shutil.which("clang-22") or shutil.which("clang")
-    if not LLAMA_SOURCE.exists():
-        low([PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python", "-d", BUILD / "download",
-             LLAMA_PACKAGE])
-        with tarfile.open(next((BUILD / "download").glob("llama_cpp_python-*.tar.gz"))) as archive:
-            archive.extractall(BUILD, filter="data")
-        next(BUILD.glob("llama_cpp_python-*")).rename(BUILD / "llama-cpp-python")
-    cxx = clang.replace("clang", "clang++")
+    cxx, folder = clang.replace("clang", "clang++"), ggml.build() / ggml.library_folder
     off = [f"-DLLAMA_{name}=OFF" for name in ("CURL", "OPENSSL", "BUILD_TESTS", "BUILD_EXAMPLES", "BUILD_SERVER")]
-    low(["cmake", "-S", LLAMA_SOURCE, "-B", LLAMA, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON",
-         f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={cxx}", *off])
-    low(["cmake", "--build", LLAMA, "--target", "llama-bench", "llama-quantize"])
-    low([cxx, "-O2", "-std=c++20", f"-I{LLAMA_SOURCE}/ggml/include", SOURCES / "ggml_layer.cpp", "-o",
-         BUILD / "ggml_layer", f"-L{LLAMA}/bin", "-lggml", "-lggml-base", "-lggml-cpu", f"-Wl,-rpath,{LLAMA}/bin"])
+    low(["cmake", "-S", ggml.source(), "-B", ggml.build(), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+         "-DGGML_NATIVE=ON", f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={cxx}", *off])
+    low(["cmake", "--build", ggml.build(), "--target", *ggml.targets])
+    low([cxx, "-O2", "-std=c++20", f"-I{ggml.source()}/ggml/include", SOURCES / f"{ggml.program}.cpp", "-o",
+         BUILD / ggml.program, f"-L{folder}", *(f"-l{library}" for library in ggml.libraries), f"-Wl,-rpath,{folder}"])
 
 
-def versions():
-    code = "import onnxruntime, gguf; print(onnxruntime.__version__)"
-    ort = subprocess.run([PYTHON, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-    return {"llama.cpp": f"of {LLAMA_PACKAGE}, clang -O3 for this machine, libomp", "onnxruntime": f"{ort}, wheel of PyPI"}
+def versions(names):
+    about = {name: f"of {GGMLS[name].package} {GGMLS[name].version}, clang, Release, for this machine"
+             for name in names if name in GGMLS}
+    if "onnxruntime" in names:
+        code = "import onnxruntime; print(onnxruntime.__version__)"
+        found = subprocess.run([PYTHON, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+        about["onnxruntime"] = f"{found}, PyPI's wheel"
+    return about
 
 
 def setup(args):
     BUILD.mkdir(parents=True, exist_ok=True)
     make_environment()
-    build_llama()
-    (BUILD / "versions.json").write_text(json.dumps(versions()))
+    for name in args.peer:
+        if name in GGMLS:
+            unpack(GGMLS[name])
+            build(GGMLS[name])
+    (BUILD / "versions.json").write_text(json.dumps(versions(args.peer)))
     print(f"peers are in {BUILD.relative_to(ROOT)}")
     return 0
 
@@ -126,7 +162,8 @@ class Run:
 
 
 def wanted_matches(args):
-    return [m for m in MATCHES if m.ours in weights.TYPES and (not args.peer or m.peer in args.peer)
+    there = json.loads((BUILD / "versions.json").read_text())
+    return [m for m in MATCHES if m.ours in weights.TYPES and m.peer in args.peer and m.peer in there
             and (not args.type or m.ours in args.type)]
 
 
@@ -172,7 +209,7 @@ def fitting_layers(args, folder):
 
 def llama_seconds(path, prompt, generate, threads):
     """As model.speed, by llama-bench."""
-    done = host.run([LLAMA / "bin/llama-bench", "-m", path, "-p", prompt, "-n", generate, "-t", threads, "-r", 1,
+    done = host.run([LLAMA.build() / "bin/llama-bench", "-m", path, "-p", prompt, "-n", generate, "-t", threads, "-r", 1,
                      "-o", "json"], check=True, capture_output=True, text=True)
     return max(prompt, generate) / json.loads(done.stdout)[0]["samples_ts"][0]
 
@@ -188,7 +225,7 @@ def model_round(now, work, ours, theirs):
 
 
 def run_models(run):
-    if run.args.peer and "llama.cpp" not in run.args.peer:
+    if "llama.cpp" not in run.args.peer:
         return
     layers = fitting_layers(run.args, run.folder)
     if not layers:
@@ -227,14 +264,17 @@ def measure(args):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("setup").set_defaults(function=setup)
+    words = lambda text: tuple(text.split(","))
+    peers = ("llama.cpp", "ik_llama.cpp", "onnxruntime")
+    set_up = commands.add_parser("setup")
+    set_up.set_defaults(function=setup)
+    set_up.add_argument("--peer", type=words, default=peers, help="of " + ",".join(peers))
     run = commands.add_parser("run")
     run.set_defaults(function=measure)
-    words = lambda text: tuple(text.split(","))
     numbers = lambda text: tuple(map(int, text.split(",")))
     run.add_argument("--quick", action="store_true", help="3 rounds a cell, OLMoE's shape, fewer tokens, 4 layers")
     run.add_argument("--only", type=words, default=("layer", "model"), help="of layer,model")
-    run.add_argument("--peer", type=words, help="of llama.cpp,onnxruntime")
+    run.add_argument("--peer", type=words, default=peers, help="of " + ",".join(peers))
     run.add_argument("--shape", type=words)
     run.add_argument("--type", type=words, help="ours, of " + ",".join(weights.TYPES))
     run.add_argument("-T", "--tokens", type=numbers)

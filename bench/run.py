@@ -102,7 +102,8 @@ def wanted_layers(args):
     keep = lambda value, allowed: not allowed or value in allowed
     cells = [c for c in grid if keep(c.shape, args.shape) and keep(c.weights, args.type) and keep(c.tokens, args.tokens)
              and keep(c.routing, args.routing)]
-    return sorted(cells, key=lambda c: (c.shape, c.weights, c.routing))
+    shapes = list(workloads.SHAPES)
+    return sorted(cells, key=lambda c: (shapes.index(c.shape), c.weights, c.routing == "skewed"))
 
 
 def run_layers(run):

@@ -57,10 +57,11 @@ class Function:
         status = self.pack_weight(number, logical.ctypes.data, self.packed(number))
         assert status == 0, f"packing weight {number}: status {status}"
 
-    def flush(self):
-        """Writes pages back now: the system would, amid the rounds."""
-        if self.file:
-            self.file.map.flush()
+    def settle(self):
+        """Writes pages back now, since the system would amid the rounds, and keeps them in memory if it lets us."""
+        self.file.map.flush()
+        libc = ctypes.CDLL(None)
+        libc.mlock(ctypes.c_void_p(self.file.addresses[0]), ctypes.c_size_t(len(self.file.map)))
 
     def outputs(self, tokens):
         """Arrays for the results; 'tokens * 2' in a description is a number of rows."""

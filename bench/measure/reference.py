@@ -6,6 +6,11 @@ def silu(x):
     return x / (1 + np.exp(-x))
 
 
+def product(x, matrix, block=1024):
+    """x @ matrix.T in f64, a block of the matrix at a time: a whole one may be a gigabyte."""
+    return np.concatenate([x @ matrix[i:i + block].astype(np.float64).T for i in range(0, len(matrix), block)], axis=1)
+
+
 def layer(x, gate, gate_up, down, top_k):
     """f64 [T, D]; x [T, D] and gate [E, D] are arrays, gate_up and down give an expert's matrix by number.
 
@@ -18,11 +23,9 @@ def layer(x, gate, gate_up, down, top_k):
     chosen = np.argsort(-shares, axis=1, kind="stable")[:, :top_k]
     result = np.zeros_like(x)
     for expert in np.unique(chosen):
-        both, last = gate_up(expert).astype(np.float64), down(expert).astype(np.float64)
-        half = len(both) // 2
-        for t in np.flatnonzero((chosen == expert).any(axis=1)):
-            inner = silu(both[:half] @ x[t]) * (both[half:] @ x[t])
-            result[t] += shares[t, expert] * (last @ inner)
+        rows = np.flatnonzero((chosen == expert).any(axis=1))
+        gate_part, up_part = np.split(product(x[rows], gate_up(expert)), 2, axis=1)
+        result[rows] += shares[rows, expert, None] * product(silu(gate_part) * up_part, down(expert))
     return result
 
 

@@ -53,9 +53,19 @@ class Random:
     def expert(self, number):
         """What expert `number` holds, as f32."""
         size = int(np.prod(self.shape[1:]))
-        start = number * size % self.LENGTH
-        return from_bits(np.resize(np.roll(self.block, -start), size), self.element).reshape(self.shape[1:])
+        return from_bits(self.bits(number * size, size), self.element).reshape(self.shape[1:])
 
     def logical(self):
         """The whole tensor as a library takes it."""
-        return np.resize(self.block, int(np.prod(self.shape))).reshape(self.shape)
+        return self.bits(0, int(np.prod(self.shape))).reshape(self.shape)
+
+    def bits(self, start, size):
+        """`size` elements from number `start` on."""
+        result = np.empty(size, self.block.dtype)
+        start %= self.LENGTH
+        done = 0
+        while done < size:
+            part = self.block[start:start + size - done]
+            result[done:done + len(part)] = part
+            done, start = done + len(part), 0
+        return result

@@ -32,7 +32,8 @@ class Layer:
         attributes = dict(k=top_k, activation_type="swiglu", normalize_routing_weights=0, swiglu_fusion=1,
                           activation_alpha=1.0, activation_beta=0.0, swiglu_limit=1e30)
         self.values = {"router": self.router}
-        if form == "f32":
+        self.quantized = form != "f32"
+        if not self.quantized:
             self.values |= {"first": repeated(self.first, experts), "second": repeated(self.second, experts)}
             operator, inputs = "MoE", ["x", "logits", "first", "", "second", ""]
         else:
@@ -85,7 +86,8 @@ class Layer:
         x = self.inputs[-1][0].astype(np.float64)
         logits = x @ self.router
         shares = np.exp(logits - logits.max())
-        taken = np.sort(shares)[-self.top_k:].sum() / shares.sum()
+        # QMoE makes the chosen experts' shares add up to 1 whatever normalize_routing_weights says.
+        taken = 1 if self.quantized else np.sort(shares)[-self.top_k:].sum() / shares.sum()
         both = self.first @ x
         gate, up = both[0::2], both[1::2]
         expected = taken * (self.second @ (gate / (1 + np.exp(-gate)) * up))

@@ -141,7 +141,7 @@ def setup(args):
 class Run:
     def __init__(self, args, folder):
         self.args, self.folder = args, folder
-        self.ceilings = ceilings.Ceilings(folder)
+        self.ceilings = ceilings.Ceilings(folder, args.target)
         self.cells = []
 
     def add(self, make, **cell):
@@ -188,7 +188,7 @@ def run_layers(run):
     matches = {ours: list(group) for ours, group in groups}
     for shape, ours in itertools.product(run.args.shape, matches):
         with tempfile.TemporaryDirectory(dir=run.folder) as folder:
-            made = layer.Layer(run.args.moec, shape, weights.TYPES[ours], pathlib.Path(folder))
+            made = layer.Layer(run.args.moec, shape, weights.TYPES[ours], pathlib.Path(folder), run.args.target)
             made.route("uniform")
             for threads, match in itertools.product(run.args.threads, matches[ours]):
                 run_match(run, made, match, threads)

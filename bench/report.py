@@ -45,6 +45,28 @@ def tries_table(tries):
     return tables.markdown(["ceiling", "try"] + [f"{count} thread(s)" for count in threads], rows)
 
 
+def between(cells, found):
+    """Cells of layers against each other: skewed routing against uniform, two threads against one."""
+    figure = lambda cell: tables.figures(cell, found["rounds"], found["others"] / 100)
+    key = lambda cell, **other: tuple({**cell, **other}[name] for name in ("shape", "type", "routing", "tokens", "threads"))
+    known = {key(cell): figure(cell) for cell in cells}
+    rows = []
+    for cell in cells:
+        one, skewed = known[key(cell)], known.get(key(cell, routing="skewed"))
+        two = known.get(key(cell, threads=2))
+        if cell["routing"] != "uniform" or not one:
+            continue
+        # FLOPs are equal, so shares of the compute ceiling compare times at one speed of the machine.
+        skew = f"{skewed['compute'] / one['compute']:.2f}" if skewed else ""
+        more = f"{one['seconds'] / two['seconds']:.2f}" if two and cell["threads"] == 1 else ""
+        if skew or more:
+            rows.append([*map(str, key(cell)), skew, more])
+    if not rows:
+        return ""
+    head = ["shape", "type", "routing", "tokens", "threads", "skewed / uniform, speed", "2 threads / 1, speed"]
+    return "\n## Cells against each other\n\n" + tables.markdown(head, rows)
+
+
 def section(title, cells, keys, found):
     """A table of cells, first the fields `keys` of each."""
     rows = [[str(cell[key]) for key in keys]
@@ -62,6 +84,7 @@ def own(found):
         text += section(f"One MoE layer: {shape}, {kind}", group, ("routing", "threads", "tokens"), found)
         text += (f"\nRows {group[0]['activation']}, recipe {group[0]['recipe']}; largest error against numpy "
                  f"{worst['error']:.1e}, tolerance {worst['tolerance']:.0e} of the largest result.\n")
+    text += between(cells("layer"), found)
     for kind, title, keys in (("model", "A whole model: OLMoE-1B-7B's shape", ("layers", "type", "test", "threads")),
                               ("part", "Parts of a layer", ("part", "shape", "type", "tokens", "threads")),
                               ("attention", "Attention, bf16 cache", ("phase", "shape", "context", "threads"))):

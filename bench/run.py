@@ -54,9 +54,7 @@ class Run:
 
     def __init__(self, args, folder):
         self.args, self.folder = args, folder
-        # Code for a lesser machine has that machine's ceilings.
-        lesser = ("zmm", "vpdpbusd") if args.target == "x86-64-v3" else ()
-        self.ceilings = ceilings.Ceilings(folder, lesser)
+        self.ceilings = ceilings.Ceilings(folder, args.target)
         self.cells, self.faults = [], []
 
     def collect(self, make):

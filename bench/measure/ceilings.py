@@ -12,6 +12,7 @@ from . import host
 SOURCES = pathlib.Path(__file__).resolve().parent.parent / "ceilings"
 STREAMS, AHEAD = (1, 2, 4, 8), (0, 2048)
 REPEATS = 5      # of a try at the start; its median counts
+LACKING = {"x86-64-v3": ("zmm", "vpdpbusd"), "x86-64-v4": ("bf16-pairs", "vpdpbusd")}  # words in names of tries
 FINALISTS = 2    # tries of a kind that are run in every round
 
 
@@ -59,9 +60,10 @@ def fill(start, size):
 
 
 class Ceilings:
-    """`vectors`: compute tries to leave out where the code measured is for a lesser machine, as ("zmm",)."""
+    """`target`: moec's; tries with instructions that it lacks are left out."""
 
-    def __init__(self, folder, leave_out=()):
+    def __init__(self, folder, target="native"):
+        leave_out = LACKING.get(target, ())
         self.library = build(folder)
         self.bytes = max(256 << 20, 8 * host.last_level_cache())
         self.areas = {"file": file_mapping(folder / "ceiling-pages", self.bytes), "huge": huge_pages(self.bytes)}
@@ -70,7 +72,7 @@ class Ceilings:
         self.loops = {}  # recipe: {name: number}
         for i in range(self.library.loop_count()):
             name, recipe = self.library.loop_name(i).decode(), self.library.loop_recipe(i).decode()
-            if self.library.loop_available(i) and not any(word in name for word in leave_out):
+            if self.library.loop_available(i) and not any(word in f"{recipe} {name}" for word in leave_out):
                 self.loops.setdefault(recipe, {})[name] = i
         self.tries = {}  # threads: {kind: {try: rate}}, kind "read" or a recipe
 

@@ -59,10 +59,9 @@ class Match:
     ours: str
 
 
-# Types that moe-mlir does not have yet are left out until weights.TYPES has them.
 MATCHES = tuple(Match(*words.split()) for words in (
     "llama.cpp f32 f32", "llama.cpp f16 f16", "llama.cpp bf16 bf16", "llama.cpp q8_0 int8", "llama.cpp q4_0 int4",
-    "llama.cpp q4_K int4", "llama.cpp mxfp4 mxfp4", "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8",
+    "llama.cpp q4_K int4", "llama.cpp q4_1 int4_min", "llama.cpp mxfp4 mxfp4", "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8",
     "ik_llama.cpp q4_0 int4", "ik_llama.cpp q4_K int4", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
 QUICK_TOKENS = (1, 8, 64, 512)
 
@@ -163,8 +162,7 @@ class Run:
 
 def wanted_matches(args):
     there = json.loads((BUILD / "versions.json").read_text())
-    return [m for m in MATCHES if m.ours in weights.TYPES and m.peer in args.peer and m.peer in there
-            and (not args.type or m.ours in args.type)]
+    return [m for m in MATCHES if m.peer in args.peer and m.peer in there and (not args.type or m.ours in args.type)]
 
 
 def run_match(run, made, match, threads):
@@ -186,6 +184,8 @@ def run_match(run, made, match, threads):
 def run_layers(run):
     groups = itertools.groupby(sorted(wanted_matches(run.args), key=lambda m: m.ours), lambda m: m.ours)
     matches = {ours: list(group) for ours, group in groups}
+    matches = {ours: group for ours, group in matches.items()
+               if layer.supported(run.args.moec, weights.TYPES[ours], run.folder, run.args.target)}
     for shape, ours in itertools.product(run.args.shape, matches):
         with tempfile.TemporaryDirectory(dir=run.folder) as folder:
             made = layer.Layer(run.args.moec, shape, weights.TYPES[ours], pathlib.Path(folder), run.args.target)

@@ -107,6 +107,8 @@ def wanted_layers(args):
 def run_layers(run):
     for (shape, kind), cells in itertools.groupby(wanted_layers(run.args), lambda c: (c.shape, c.weights)):
         record = weights.TYPES[kind]
+        if not layer.supported(run.args.moec, record, run.folder, run.args.target):
+            continue
         with tempfile.TemporaryDirectory(dir=run.folder) as folder:
             made = layer.Layer(run.args.moec, shape, record, pathlib.Path(folder), run.args.target)
             for cell in cells:

@@ -1,4 +1,6 @@
 """One MoE layer, from router to combine."""
+import subprocess
+
 import numpy as np
 
 from . import host, library, reference, rounds, routing, weights
@@ -34,8 +36,8 @@ class Layer:
         self.activation = activation(moec, kind, folder, target)
         loaded, self.recipe = library.compile_graph(moec, graph(shape, kind, self.activation), folder, target)
         self.function = library.Function(loaded, "layer", folder)
-        self.gate_up = weights.Random((shape.experts, 2 * shape.width, shape.hidden), kind.element, shape.hidden ** -0.5, 1)
-        self.down = weights.Random((shape.experts, shape.hidden, shape.width), kind.element, shape.width ** -0.5, 2)
+        self.gate_up = weights.Random((shape.experts, 2 * shape.width, shape.hidden), kind, shape.hidden ** -0.5, 1)
+        self.down = weights.Random((shape.experts, shape.hidden, shape.width), kind, shape.width ** -0.5, 2)
         self.function.pack(1, self.gate_up.logical())
         self.function.pack(2, self.down.logical())
         self.function.settle()
@@ -91,6 +93,16 @@ def activation(moec, kind, folder, target):
         return "f32"
     probe = graph(SHAPES["tiny"], kind, "f32")
     return "bf16" if library.compile_graph(moec, probe, folder, target, "probe")[1] == "bf16-dot-pairs" else "f32"
+
+
+def supported(moec, kind, folder, target="native"):
+    """Whether this moec has such weights."""
+    try:
+        library.compile_graph(moec, graph(SHAPES["tiny"], kind, "f32"), folder, target, "supported")
+    except subprocess.CalledProcessError:
+        print(f"{kind.name}: skipped: this moec has no such weights", flush=True)
+        return False
+    return True
 
 
 def work(layer, loads):

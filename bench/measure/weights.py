@@ -3,6 +3,8 @@ import dataclasses
 
 import numpy as np
 
+from . import formats
+
 
 @dataclasses.dataclass(frozen=True)
 class WeightType:
@@ -14,12 +16,24 @@ class WeightType:
     tolerance: float          # of a result, relative to the largest; with `pairs` where rows are bf16
     pairs: float = 0.0
 
+    def is_quantised(self):
+        return bool(self.attribute)
+
+
+def quantised(name, bits, recipe):
+    """Handed over as bf16; rows become int8 a group, which is what the tolerance is for."""
+    return WeightType(name, "bf16", f"{{lm.format = #lm.format<{name}>}}", bits / 8, (recipe,), 3e-2)
+
 
 TYPES = {kind.name: kind for kind in (
     WeightType("f32", "f32", "", 4, ("f32-fma",), 2e-5),
     WeightType("f16", "f16", "", 2, ("f16-widen",), 2e-5),
     # Rows are bf16 with the recipe of pairs, and so is the intermediate: 8 bits of precision.
     WeightType("bf16", "bf16", "", 2, ("bf16-widen", "bf16-pairs"), 2e-5, 2e-2),
+    quantised("int8", 8.5, "int8"),
+    quantised("int4", 4.5, "int4"),
+    quantised("int4_min", 5, "int4"),  # one more fma a group than the loop has
+    quantised("mxfp4", 4.25, "mxfp4"),
 )}
 
 
@@ -45,15 +59,16 @@ class Random:
     """
     LENGTH = 1_000_003
 
-    def __init__(self, shape, element, scale, seed):
+    def __init__(self, shape, kind, scale, seed):
         values = np.random.default_rng(seed).standard_normal(self.LENGTH, np.float32) * np.float32(scale)
-        self.shape, self.element = shape, element
-        self.block = to_bits(values, element)
+        self.shape, self.kind = shape, kind
+        self.block = to_bits(values, kind.element)
 
     def expert(self, number):
-        """What expert `number` holds, as f32."""
+        """What expert `number` stands for, as f32."""
         size = int(np.prod(self.shape[1:]))
-        return from_bits(self.bits(number * size, size), self.element).reshape(self.shape[1:])
+        matrix = from_bits(self.bits(number * size, size), self.kind.element).reshape(self.shape[1:])
+        return formats.stands_for(matrix, self.kind.name) if self.kind.is_quantised() else matrix
 
     def logical(self):
         """The whole tensor as a library takes it."""

@@ -37,7 +37,7 @@ class LayerCell:
 
 def full_layers(threads):
     for shape, weights, routing, count, tokens in itertools.product(
-            ("olmoe", "qwen3", "mixtral"), ("bf16", "f32", "f16"), ("uniform", "skewed"), threads, TOKENS):
+            ("olmoe", "qwen3", "mixtral"), ("bf16", "f32", "f16", "int8", "int4", "int4_min", "mxfp4"), ("uniform", "skewed"), threads, TOKENS):
         yield LayerCell(shape, weights, tokens, routing, count)
 
 
@@ -49,7 +49,11 @@ def quick_layers(threads):
         for shape, weights, routing, numbers in (
                 ("olmoe", "bf16", "skewed", (8, 64, 512)),
                 ("olmoe", "f32", "uniform", (1, 32, 512)),
-                ("olmoe", "f16", "uniform", (1, 32, 512)),
+                ("olmoe", "f16", "uniform", (1, 512)),
+                ("olmoe", "int8", "uniform", (1, 8, 64, 512)),
+                ("olmoe", "int4", "uniform", (1, 8, 64, 512)),
+                ("olmoe", "int4_min", "uniform", (1, 512)),
+                ("olmoe", "mxfp4", "uniform", (1, 512)),
                 ("qwen3", "bf16", "uniform", (1, 8, 64, 512)),
                 ("qwen3", "bf16", "skewed", (64, 512)),
                 ("mixtral", "bf16", "uniform", (1, 4, 64)),

@@ -5,7 +5,7 @@ import unittest
 import numpy as np
 
 import bench_path  # noqa: F401
-from measure import reference, weights
+from measure import formats, reference, weights
 
 
 class BitsTest(unittest.TestCase):
@@ -23,11 +23,39 @@ class BitsTest(unittest.TestCase):
 class RandomTest(unittest.TestCase):
     def test_experts_are_slices_of_the_whole(self):
         for element in ("f32", "bf16", "f16"):
-            tensor = weights.Random((3, 700, 650), element, 0.5, seed=4)
+            tensor = weights.Random((3, 700, 650), weights.TYPES[element], 0.5, seed=4)
             whole = weights.from_bits(tensor.logical(), element)
             for expert in range(3):
                 self.assertTrue((tensor.expert(expert) == whole[expert]).all(), (element, expert))
             self.assertFalse((whole[0] == whole[1]).all())
+
+
+class FormatsTest(unittest.TestCase):
+    def setUp(self):
+        self.matrix = np.random.default_rng(5).standard_normal((16, 64)).astype(np.float32)
+
+    def test_errors_are_within_half_a_step(self):
+        largest = np.abs(self.matrix).reshape(16, 2, 32).max(-1).repeat(32, axis=1)
+        for name, steps in (("int8", 1 / 127 / 2), ("int4", 1 / 8), ("int4_min", 2 / 15 / 2), ("mxfp4", 1 / 4)):
+            error = np.abs(formats.stands_for(self.matrix, name) - self.matrix)
+            self.assertTrue((error <= largest * steps * 1.01).all(), name)
+
+    def test_what_a_format_holds_stays_as_it_is(self):
+        codes = np.tile(np.array([0, .5, 1, 1.5, 2, 3, 4, 6, -0.5, -1, -1.5, -2, -3, -4, -6, 0], np.float32), 2)[None]
+        self.assertEqual(formats.stands_for(codes * 8, "mxfp4").tolist(), (codes * 8).tolist())
+        whole = np.arange(-8, 8, dtype=np.float32).repeat(2)[None]
+        self.assertEqual(formats.stands_for(whole, "int4").tolist(), whole.tolist())
+        self.assertEqual(formats.stands_for(whole, "int4_min").tolist(), whole.tolist())
+
+    def test_zeros(self):
+        for name in ("int8", "int4", "int4_min", "mxfp4"):
+            self.assertEqual(np.abs(formats.stands_for(np.zeros((2, 32), np.float32), name)).max(), 0)
+
+    def test_ties_of_mxfp4_take_the_even_code(self):
+        # Scale 1: halves between codes 1|2 (.5, 1) and 2|3 (1, 1.5), 4|5 (2, 3), 5|6 (3, 4), 6|7 (4, 6).
+        values = np.zeros((1, 32), np.float32)
+        values[0, :6] = 6, .75, 1.25, 2.5, 3.5, 5
+        self.assertEqual(formats.stands_for(values, "mxfp4")[0, :6].tolist(), [6, 1, 1, 2, 4, 4])
 
 
 class ReferenceTest(unittest.TestCase):

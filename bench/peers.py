@@ -45,7 +45,7 @@ class Ggml:
         return BUILD / self.package / "vendor" / self.name
 
 
-LLAMA = Ggml("llama.cpp", "llama-cpp-python", "0.3.36", "llama_layer", ("llama-bench",),
+LLAMA = Ggml("llama.cpp", "llama-cpp-python", "0.3.36", "llama_layer", ("llama-bench", "llama-quantize"),
              ("ggml", "ggml-base", "ggml-cpu"), "bin")
 IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", "ik_layer", ("ggml",), ("ggml",), "ggml/src")
 GGMLS = {peer.name: peer for peer in (LLAMA, IK)}
@@ -195,16 +195,30 @@ def run_layers(run):
                 run.write()
 
 
-def fitting_layers(args, folder):
-    """The most layers, up to --layers, of which two bf16 models fit on disk and in memory; 0 if none."""
+def fitting_layers(args, folder, kind):
+    """The most layers, up to --layers, of which both models fit on disk and in memory; 0 if none."""
     for layers in sorted({args.layers, 8, 4}, reverse=True):
-        size = model.Costs(model.OLMOE | {"num_hidden_layers": layers}, weights.TYPES["bf16"]).bytes
-        reason = model.obstacle(folder, 2 * size) if layers <= args.layers else "not asked for"
+        if layers > args.layers:
+            continue
+        size = model.Costs(model.OLMOE | {"num_hidden_layers": layers}, kind).bytes
+        reason = model.obstacle(folder, 2 * size)
         if not reason:
             return layers
-        if layers <= args.layers:
-            print(f"whole models of {layers} layers: skipped: {reason}", flush=True)
+        print(f"whole models of {layers} layers, {kind.name}: skipped: {reason}", flush=True)
     return 0
+
+
+def make_gguf(folder, form):
+    """A GGUF of config.json's shape; like ours with embedding and head in bf16."""
+    path = folder / "bf16.gguf"
+    host.run([PYTHON, SOURCES / "make_gguf.py", folder / "config.json", path], check=True)
+    if form == "bf16":
+        return path
+    made = folder / f"{form}.gguf"
+    host.run([LLAMA.build() / "bin/llama-quantize", "--pure", "--token-embedding-type", "bf16", "--output-tensor-type",
+              "bf16", path, made, form.upper()], check=True, capture_output=True)
+    path.unlink()
+    return made
 
 
 def llama_seconds(path, prompt, generate, threads):
@@ -224,27 +238,34 @@ def model_round(now, work, ours, theirs):
     return {**round_, "flops": work["flops"], "bytes": work["bytes"] * 2, "floors": [floor] * 2}
 
 
-def run_models(run):
-    if "llama.cpp" not in run.args.peer:
-        return
-    layers = fitting_layers(run.args, run.folder)
+def run_model(run, form, kind):
+    layers = fitting_layers(run.args, run.folder, kind)
     if not layers:
         return
-    config, kind = model.OLMOE | {"num_hidden_layers": layers}, weights.TYPES["bf16"]
+    config = model.OLMOE | {"num_hidden_layers": layers}
     costs = model.Costs(config, kind)
     with tempfile.TemporaryDirectory(dir=run.folder) as folder:
         folder = pathlib.Path(folder)
-        executable, _ = model.compile_model(run.args, folder, config)
-        path = folder / "model.gguf"
-        host.run([PYTHON, SOURCES / "make_gguf.py", folder / "config.json", path], check=True)
+        # llama.cpp's default cache.
+        executable, _ = model.compile_model(run.args, folder, config, kind, "--kv=f16")
+        path = make_gguf(folder, form)
         for threads in run.args.threads:
             now = run.ceilings.both(kind.recipes, threads)
             for name, prompt, generate, work in model.workloads(costs):
                 run.add(lambda: model_round(now, work, lambda: model.speed(executable, prompt, generate, threads),
                                             lambda: llama_seconds(path, prompt, generate, threads)),
-                        peer="llama.cpp", format="bf16", ours="bf16", workload=f"OLMoE-1B-7B, {layers} layers, {name}",
+                        peer="llama.cpp", format=form, ours=kind.name, workload=f"OLMoE-1B-7B, {layers} layers, {name}",
                         tokens=prompt or generate, threads=threads)
                 run.write()
+
+
+def run_models(run):
+    forms = {"bf16": "bf16", "int8": "q8_0", "int4": "q4_0"}
+    if "llama.cpp" not in run.args.peer:
+        return
+    for kind in model.kinds(run.args):
+        if layer.supported(run.args.moec, kind, run.folder, run.args.target):
+            run_model(run, forms[kind.name], kind)
 
 
 def measure(args):

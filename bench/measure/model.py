@@ -5,13 +5,14 @@ import shutil
 import sys
 import tempfile
 
-from . import host, rounds, weights
+from . import host, layer, rounds, weights
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "test/EndToEnd"))
 from compile_cost_test import OLMOE  # noqa: E402
 
 PROMPT, GENERATE = 512, 64
+TYPES = ("bf16", "int8", "int4")
 
 
 class Costs:
@@ -20,11 +21,14 @@ class Costs:
     def __init__(self, config, kind):
         hidden, width, self.layers = (config[key] for key in ("hidden_size", "intermediate_size", "num_hidden_layers"))
         experts, top_k = config["num_experts"], config["num_experts_per_tok"]
-        self.hidden, self.kind = hidden, kind
-        around = 4 * hidden * hidden + experts * hidden  # q, k, v, o; router
-        self.active = self.layers * (around + 3 * top_k * hidden * width)
-        self.head = config["vocab_size"] * hidden
-        self.bytes = kind.bytes * (self.layers * (around + 3 * experts * hidden * width) + 2 * self.head)
+        self.hidden = hidden
+        router, expert = experts * hidden, 3 * hidden * width
+        matrices = lambda used: self.layers * (4 * hidden * hidden + used * expert)  # q, k, v, o; experts
+        self.active, self.head = matrices(top_k) + self.layers * router, config["vocab_size"] * hidden
+        # Quantisation leaves router, embedding, head and cache as they are: bf16.
+        self.plain = 2 if kind.is_quantised() else kind.bytes
+        self.active_bytes = kind.bytes * matrices(top_k) + self.plain * self.layers * router
+        self.bytes = kind.bytes * matrices(experts) + self.plain * (self.layers * router + 2 * self.head)
 
     def prompt_flops(self, tokens):
         """Causal attention; the head on the last row alone."""
@@ -33,7 +37,7 @@ class Costs:
 
     def token_bytes(self, position):
         """Weights that a token reads, and the cache before it."""
-        return self.kind.bytes * (self.active + self.head + 2 * self.hidden * self.layers * position)
+        return self.active_bytes + self.plain * (self.head + 2 * self.hidden * self.layers * position)
 
 
 def obstacle(folder, size):
@@ -48,11 +52,12 @@ def obstacle(folder, size):
     return None
 
 
-def compile_model(args, folder, config):
+def compile_model(args, folder, config, kind, *options):
     """(executable, recipe)."""
     source, executable = folder / "config.json", folder / "model"
     source.write_text(json.dumps(config))
-    said = host.run([args.moec, source, "--weights=random:1", "-o", executable, f"--target={args.target}"],
+    options = [*options, *([f"--quant={kind.name}"] if kind.is_quantised() else [])]
+    said = host.run([args.moec, source, "--weights=random:1", "-o", executable, f"--target={args.target}", *options],
                     check=True, capture_output=True, text=True).stderr
     return executable, said.split("recipe ")[-1].split(",")[0].split()[0]
 
@@ -78,17 +83,22 @@ def workloads(costs):
     yield f"tg{GENERATE}", 0, GENERATE, {"flops": GENERATE * 2 * (costs.active + costs.head), "bytes": [reads]}
 
 
-def run(run):
-    kind = weights.TYPES["bf16"]
+def kinds(args):
+    """Weight types of whole models."""
+    names = [name for name in (("bf16", "int4") if args.quick else TYPES) if not args.type or name in args.type]
+    return [weights.TYPES[name] for name in names]
+
+
+def run_kind(run, kind):
     layers = run.args.layers
     config = OLMOE | {"num_hidden_layers": layers}
     costs = Costs(config, kind)
     reason = obstacle(run.folder, costs.bytes)
     if reason:
-        print(f"whole model: skipped: {reason}", flush=True)
+        print(f"whole model, {kind.name}: skipped: {reason}", flush=True)
         return
     with tempfile.TemporaryDirectory(dir=run.folder) as folder:
-        executable, recipe = compile_model(run.args, pathlib.Path(folder), config)
+        executable, recipe = compile_model(run.args, pathlib.Path(folder), config, kind)
         for threads in run.args.threads:
             now = run.ceilings.both(kind.recipes, threads)
             for name, prompt, generate, work in workloads(costs):
@@ -96,3 +106,9 @@ def run(run):
                 run.add(f"OLMoE-1B-7B, {layers} layers, {kind.name} {name} t={threads}",
                         {"kind": "model", "shape": "olmoe", "layers": layers, "type": kind.name, "test": name,
                          "tokens": prompt or generate, "threads": threads, "recipe": recipe, "rounds": run.collect(make)})
+
+
+def run(run):
+    for kind in kinds(run.args):
+        if layer.supported(run.args.moec, kind, run.folder, run.args.target):
+            run_kind(run, kind)

@@ -37,6 +37,7 @@ class Ggml:
     targets: tuple
     libraries: tuple
     library_folder: str  # in its build
+    options: tuple = ()
 
     def build(self):
         return BUILD / self.name
@@ -47,7 +48,8 @@ class Ggml:
 
 LLAMA = Ggml("llama.cpp", "llama-cpp-python", "0.3.36", "llama_layer", ("llama-bench", "llama-quantize"),
              ("ggml", "ggml-base", "ggml-cpu"), "bin")
-IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", "ik_layer", ("ggml",), ("ggml",), "ggml/src")
+IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", "ik_layer", ("ggml",), ("ggml",), "ggml/src",
+          ("-DGGML_IQK_FLASH_ATTENTION=OFF",))  # a layer has none, and it takes long to build
 GGMLS = {peer.name: peer for peer in (LLAMA, IK)}
 
 
@@ -105,7 +107,7 @@ def build(ggml):
     cxx, folder = clang.replace("clang", "clang++"), ggml.build() / ggml.library_folder
     off = [f"-DLLAMA_{name}=OFF" for name in ("CURL", "OPENSSL", "BUILD_TESTS", "BUILD_EXAMPLES", "BUILD_SERVER")]
     low(["cmake", "-S", ggml.source(), "-B", ggml.build(), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-         "-DGGML_NATIVE=ON", f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={cxx}", *off])
+         "-DGGML_NATIVE=ON", f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={cxx}", *off, *ggml.options])
     low(["cmake", "--build", ggml.build(), "--target", *ggml.targets])
     low([cxx, "-O2", "-std=c++20", f"-I{ggml.source()}/ggml/include", SOURCES / f"{ggml.program}.cpp", "-o",
          BUILD / ggml.program, f"-L{folder}", *(f"-l{library}" for library in ggml.libraries), f"-Wl,-rpath,{folder}"])

@@ -45,9 +45,12 @@ def tries_table(tries):
     return tables.markdown(["ceiling", "try"] + [f"{count} thread(s)" for count in threads], rows)
 
 
-def between(cells, found):
+def figure(cell, figures=tables.figures):
+    return figures(cell, cell["wanted"], cell["others"])
+
+
+def between(cells):
     """Cells of layers against each other: skewed routing against uniform, two threads against one."""
-    figure = lambda cell: tables.figures(cell, found["rounds"], found["others"] / 100)
     key = lambda cell, **other: tuple({**cell, **other}[name] for name in ("shape", "type", "routing", "tokens", "threads"))
     known = {key(cell): figure(cell) for cell in cells}
     rows = []
@@ -67,10 +70,9 @@ def between(cells, found):
     return "\n## Cells against each other\n\n" + tables.markdown(head, rows)
 
 
-def section(title, cells, keys, found):
+def section(title, cells, keys):
     """A table of cells, first the fields `keys` of each."""
-    rows = [[str(cell[key]) for key in keys]
-            + tables.columns(tables.figures(cell, found["rounds"], found["others"] / 100)) for cell in cells]
+    rows = [[str(cell[key]) for key in keys] + tables.columns(figure(cell)) for cell in cells]
     return f"\n## {title}\n\n" + tables.markdown(list(keys) + list(tables.HEAD), rows)
 
 
@@ -81,15 +83,15 @@ def own(found):
     for (shape, kind), group in itertools.groupby(sorted(cells("layer"), key=name), name):
         group = sorted(group, key=lambda c: (c["routing"] != "uniform", c["threads"], c["tokens"]))
         worst = max(group, key=lambda c: c["error"] / c["tolerance"])
-        text += section(f"One MoE layer: {shape}, {kind}", group, ("routing", "threads", "tokens"), found)
+        text += section(f"One MoE layer: {shape}, {kind}", group, ("routing", "threads", "tokens"))
         text += (f"\nRows {group[0]['activation']}, recipe {group[0]['recipe']}; largest error against numpy "
                  f"{worst['error']:.1e}, tolerance {worst['tolerance']:.0e} of the largest result.\n")
-    text += between(cells("layer"), found)
+    text += between(cells("layer"))
     for kind, title, keys in (("model", "A whole model: OLMoE-1B-7B's shape", ("layers", "type", "test", "threads")),
                               ("part", "Parts of a layer", ("part", "shape", "type", "tokens", "threads")),
                               ("attention", "Attention, bf16 cache", ("phase", "shape", "context", "threads"))):
         if cells(kind):
-            text += section(title, cells(kind), keys, found)
+            text += section(title, cells(kind), keys)
     if found["faults"]:
         text += "\n## Faults\n\n" + "".join(f"- {line}\n" for line in found["faults"])
     return text, "\n## Every try at a ceiling\n\n" + tries_table(found["ceilings"])
@@ -99,21 +101,25 @@ def peers(found):
     text = "\n## Beside peers\n" + machine(found) + "\n"
     text += "".join(f"- {name}: {about}\n" for name, about in found["peers"].items())
     rows = [[cell[key] for key in ("peer", "workload", "format", "ours")] + [str(cell["tokens"]), str(cell["threads"])]
-            + tables.peer_columns(tables.peer_figures(cell, found["rounds"], found["others"] / 100))
-            for cell in found["cells"]]
+            + tables.peer_columns(figure(cell, tables.peer_figures)) for cell in found["cells"]]
     head = ["peer", "workload", "its format", "ours", "tokens", "threads", *tables.PEER_HEAD]
     return text + "\n" + tables.markdown(head, rows)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--own", type=pathlib.Path, default=ROOT / "bench/results/own.json")
-    parser.add_argument("--peers", type=pathlib.Path, default=ROOT / "bench/results/peers.json")
+    results_folder = ROOT / "bench/results"
+    parser.add_argument("--own", type=pathlib.Path, nargs="+", default=sorted(results_folder.glob("own*.json")),
+                        help="raw rounds of bench/run.py, of one run or several (bench/results/own*.json)")
+    parser.add_argument("--peers", type=pathlib.Path, nargs="+", default=sorted(results_folder.glob("peers*.json")),
+                        help="raw rounds of bench/peers.py (bench/results/peers*.json)")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs/performance.md")
     args = parser.parse_args()
-    text, tail = own(results.read(args.own))
-    if args.peers.exists():
-        text += peers(results.read(args.peers))
+    if not args.own:
+        raise SystemExit("report.py: no raw rounds; bench/run.py writes them")
+    text, tail = own(results.read(*args.own))
+    if args.peers:
+        text += peers(results.read(*args.peers))
     args.out.write_text(HEADER + text + tail)
 
 

@@ -20,5 +20,14 @@ def write(path, results):
     path.write_text("{" + ",\n".join(lines) + ',\n"cells": [\n' + cells + "\n]}\n")
 
 
-def read(path):
-    return json.loads(path.read_text())
+def read(*paths):
+    """Results of several runs as one: each cell with what its run wanted, all else from the last."""
+    runs = [json.loads(path.read_text()) for path in paths]
+    for run in runs:
+        for cell in run["cells"]:
+            cell["wanted"], cell["others"] = run["rounds"], run["others"] / 100
+    merged = dict(runs[-1])
+    merged["command"] = "`, `".join(run["command"].strip() for run in runs)
+    merged["cells"] = [cell for run in runs for cell in run["cells"]]
+    merged["faults"] = [line for run in runs for line in run.get("faults", [])]
+    return merged

@@ -35,10 +35,16 @@ class LayerCell:
     threads: int
 
 
+# Every type in one shape; the larger a layer, the fewer.
+FULL = {"olmoe": ("bf16", "f32", "f16", "int8", "int4", "int4_min", "mxfp4"),
+        "qwen3": ("bf16", "f32", "int8", "int4", "mxfp4"),
+        "mixtral": ("bf16", "f32", "int8", "int4")}
+
+
 def full_layers(threads):
-    for shape, weights, routing, count, tokens in itertools.product(
-            ("olmoe", "qwen3", "mixtral"), ("bf16", "f32", "f16", "int8", "int4", "int4_min", "mxfp4"), ("uniform", "skewed"), threads, TOKENS):
-        yield LayerCell(shape, weights, tokens, routing, count)
+    for shape, types in FULL.items():
+        for weights, routing, count, tokens in itertools.product(types, ("uniform", "skewed"), threads, TOKENS):
+            yield LayerCell(shape, weights, tokens, routing, count)
 
 
 def quick_layers(threads):

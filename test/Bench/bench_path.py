@@ -2,4 +2,5 @@
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "bench"))
+FOLDER = str(pathlib.Path(__file__).resolve().parent.parent.parent / "bench")
+sys.path.insert(0, FOLDER)

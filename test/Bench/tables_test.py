@@ -52,10 +52,13 @@ class ResultsTest(unittest.TestCase):
     def test_round_trip(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "deep/results.json"
-            results.write(path, {"machine": {"cpus": 2}, "cells": [{"name": "a", "rounds": [make(seconds=1.23456789)]}]})
-            found = results.read(path)
+            cell = {"name": "a", "rounds": [make(seconds=1.23456789)]}
+            results.write(path, {"machine": {"cpus": 2}, "command": "x", "rounds": 1, "others": 3, "cells": [cell]})
+            found, both = results.read(path), results.read(path, path)
         self.assertEqual(found["machine"], {"cpus": 2})
         self.assertEqual(found["cells"][0]["rounds"][0]["seconds"][0], 1.2346)
+        self.assertEqual((found["cells"][0]["wanted"], found["cells"][0]["others"]), (1, 0.03))
+        self.assertEqual(len(both["cells"]), 2)
 
 
 if __name__ == "__main__":

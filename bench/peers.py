@@ -63,8 +63,9 @@ class Match:
 
 MATCHES = tuple(Match(*words.split()) for words in (
     "llama.cpp f32 f32", "llama.cpp f16 f16", "llama.cpp bf16 bf16", "llama.cpp q8_0 int8", "llama.cpp q4_0 int4",
-    "llama.cpp q4_K int4", "llama.cpp q4_1 int4_min", "llama.cpp mxfp4 mxfp4", "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8",
-    "ik_llama.cpp q4_0 int4", "ik_llama.cpp q4_K int4", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
+    "llama.cpp q4_K int4", "llama.cpp q4_1 int4_min", "llama.cpp mxfp4 mxfp4",
+    "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8", "ik_llama.cpp q4_0 int4", "ik_llama.cpp q4_K int4",
+    "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
 QUICK_TOKENS = (1, 8, 64, 512)
 
 
@@ -152,8 +153,8 @@ class Run:
         self.cells.append({**cell, "rounds": found})
         figure = tables.peer_figures(self.cells[-1], args.rounds, args.others / 100)
         name = "{peer} {format} / {ours}  {workload} T={tokens} t={threads}".format(**cell)
-        print(f"{name:56} " + "  ".join(f"{title} {text}" for title, text
-                                        in zip(tables.PEER_HEAD, tables.peer_columns(figure))), flush=True)
+        row = zip(tables.PEER_HEAD, tables.peer_columns(figure))
+        print(f"{name:56} " + "  ".join(f"{title} {text}" for title, text in row if text), flush=True)
 
     def write(self):
         args = self.args

@@ -64,8 +64,8 @@ class Run:
         """Keeps a cell and prints its row."""
         self.cells.append({"name": name, **cell})
         figure = tables.figures(cell, self.args.rounds, self.args.others / 100)
-        print(f"{name:44} " + "  ".join(f"{title} {text}" for title, text in zip(tables.HEAD, tables.columns(figure))),
-              flush=True)
+        row = zip(tables.HEAD, tables.columns(figure))
+        print(f"{name:44} " + "  ".join(f"{title} {text}" for title, text in row if text), flush=True)
         if figure and figure["rounds"] >= self.args.rounds and not cell.get("cached"):
             self.fault(tables.above_ceiling(name, figure))
         if "error" in cell and not cell["error"] <= cell["tolerance"]:
@@ -95,11 +95,12 @@ def wanted_layers(args):
     """Cells in the order in which they share a packed layer."""
     grid = (workloads.quick_layers if args.quick else workloads.full_layers)(args.threads)
     if args.shape and args.type and args.tokens:  # a grid of one's own
+        routings = args.routing or ("uniform", "skewed")
         grid = [workloads.LayerCell(shape, kind, tokens, routing, threads) for shape, kind, routing, threads, tokens
-                in itertools.product(args.shape, args.type, args.routing or ("uniform", "skewed"), args.threads, args.tokens)]
+                in itertools.product(args.shape, args.type, routings, args.threads, args.tokens)]
     keep = lambda value, allowed: not allowed or value in allowed
-    cells = [c for c in grid if keep(c.shape, args.shape) and keep(c.weights, args.type) and keep(c.tokens, args.tokens)
-             and keep(c.routing, args.routing)]
+    cells = [c for c in grid if keep(c.shape, args.shape) and keep(c.weights, args.type)
+             and keep(c.tokens, args.tokens) and keep(c.routing, args.routing)]
     shapes = list(workloads.SHAPES)
     return sorted(cells, key=lambda c: (shapes.index(c.shape), c.weights, c.routing == "skewed"))
 

@@ -79,7 +79,8 @@ class Parts:
         if not gathered:
             ids = np.sort(ids)
         values = self.whole.router.generator.standard_normal((len(ids), columns), np.float32)
-        return weights.to_bits(values, self.whole.activation), ids.reshape(-1, 1), np.bincount(ids, minlength=self.shape.experts)
+        load = np.bincount(ids, minlength=self.shape.experts)
+        return weights.to_bits(values, self.whole.activation), ids.reshape(-1, 1), load
 
     def product(self, ceilings, name, number, columns, row_flops):
         """A round of a grouped product."""
@@ -169,8 +170,9 @@ func.func @fill(%k: {kv}, %v: {kv}, %cache: {state}, %at: index) {{
     def prepare(self, rows, context, threads):
         """The last `rows` of `context` positions are what a call computes."""
         self.rows, self.at = rows, context - rows
-        self.position_bytes = 2 * self.kv_heads * self.size * np.dtype(np.uint16 if self.element == "bf16" else np.float32).itemsize
-        copies = max(1, -(-4 * host.last_level_cache() // (self.position_bytes * context))) if rows == 1 else 1
+        self.position_bytes = 2 * self.kv_heads * self.size * (2 if self.element == "bf16" else 4)
+        many = -(-4 * host.last_level_cache() // (self.position_bytes * context))
+        copies = many if rows == 1 else 1
         positions = -(-context // 64) * 64
         self.function.prepare(rows, threads, positions, copies)
         self.filler.prepare(context, threads, positions, copies)

@@ -19,8 +19,9 @@ def make(**more):
 
 
 def layer(**more):
-    return {"kind": "layer", "name": "l", "shape": "olmoe", "type": "bf16", "routing": "uniform", "tokens": 1, "threads": 1,
-            "activation": "bf16", "recipe": "bf16-dot-pairs", "error": 1e-3, "tolerance": 2e-2, "rounds": [make()] * 3, **more}
+    return {"kind": "layer", "name": "l", "shape": "olmoe", "type": "bf16", "routing": "uniform", "tokens": 1,
+            "threads": 1, "activation": "bf16", "recipe": "bf16-dot-pairs", "error": 1e-3, "tolerance": 2e-2,
+            "rounds": [make()] * 3, **more}
 
 
 def run(cells, **more):
@@ -38,16 +39,16 @@ class ReportTest(unittest.TestCase):
                     "rounds": [make()] * 3},
                    {"kind": "model", "layers": 16, "type": "bf16", "test": "pp512", "threads": 1, "rounds": [make()] * 3}],
                   faults=["something above its ceiling"])
-        peers = run([{"peer": "p", "workload": "layer olmoe", "format": "bf16", "ours": "bf16", "tokens": 1, "threads": 1,
-                      "rounds": [make(peer=[2e-3])] * 3}], peers={"p": "its version"})
+        peers = run([{"peer": "p", "workload": "layer olmoe", "format": "bf16", "ours": "bf16", "tokens": 1,
+                      "threads": 1, "rounds": [make(peer=[2e-3])] * 3}], peers={"p": "its version"})
         with tempfile.TemporaryDirectory() as folder:
             paths = [pathlib.Path(folder) / name for name in ("own.json", "peers.json", "page.md")]
             results.write(paths[0], own)
             results.write(paths[1], peers)
             subprocess.run([sys.executable, REPORT, "--own", paths[0], "--peers", paths[1], "--out", paths[2]], check=True)
             page = paths[2].read_text()
-        for title in ("Ceilings", "One MoE layer: olmoe, bf16", "Cells against each other", "A whole model", "Parts of a layer",
-                      "Attention", "Faults", "Beside peers", "Every try at a ceiling"):
+        for title in ("Ceilings", "One MoE layer: olmoe, bf16", "Cells against each other", "A whole model",
+                      "Parts of a layer", "Attention", "Faults", "Beside peers", "Every try at a ceiling"):
             self.assertIn(f"## {title}", page)
         self.assertIn("| 80.0 | 80.0-80.0 |", page)
         self.assertIn("| 2.00 | 2.00-2.00 | ahead |", page)
@@ -65,7 +66,8 @@ class WorkloadsTest(unittest.TestCase):
     def test_a_full_run_has_every_number_of_tokens_and_both_routings(self):
         for shape, types in workloads.FULL.items():
             for kind in types:
-                found = {(c.tokens, c.routing) for c in workloads.full_layers((1,)) if (c.shape, c.weights) == (shape, kind)}
+                found = {(c.tokens, c.routing) for c in workloads.full_layers((1,))
+                         if (c.shape, c.weights) == (shape, kind)}
                 self.assertEqual(found, {(t, r) for t in workloads.TOKENS for r in ("uniform", "skewed")})
 
 

@@ -35,7 +35,7 @@ class Ggml:
     version: str
     program: str
     targets: tuple
-    libraries: tuple
+    link: tuple
     library_folder: str  # in its build
     options: tuple = ()
 
@@ -47,9 +47,11 @@ class Ggml:
 
 
 LLAMA = Ggml("llama.cpp", "llama-cpp-python", "0.3.36", "llama_layer", ("llama-bench", "llama-quantize"),
-             ("ggml", "ggml-base", "ggml-cpu"), "bin")
-IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", "ik_layer", ("ggml",), ("ggml",), "ggml/src",
-          ("-DGGML_IQK_FLASH_ATTENTION=OFF",))  # a layer has none, and it takes long to build
+             ("-lggml", "-lggml-base", "-lggml-cpu"), "bin")
+IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", "ik_layer", ("ggml",),
+          # Flash attention takes long to build and a layer has none; its library then names functions that it lacks.
+          ("-lggml", "-Wl,--unresolved-symbols=ignore-in-shared-libs", "-Wl,-z,lazy"), "ggml/src",
+          ("-DGGML_IQK_FLASH_ATTENTION=OFF",))
 GGMLS = {peer.name: peer for peer in (LLAMA, IK)}
 
 
@@ -111,7 +113,7 @@ def build(ggml):
          "-DGGML_NATIVE=ON", f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={cxx}", *off, *ggml.options])
     low(["cmake", "--build", ggml.build(), "--target", *ggml.targets])
     low([cxx, "-O2", "-std=c++20", f"-I{ggml.source()}/ggml/include", SOURCES / f"{ggml.program}.cpp", "-o",
-         BUILD / ggml.program, f"-L{folder}", *(f"-l{library}" for library in ggml.libraries), f"-Wl,-rpath,{folder}"])
+         BUILD / ggml.program, f"-L{folder}", *ggml.link, f"-Wl,-rpath,{folder}"])
 
 
 def versions(names):

@@ -79,7 +79,8 @@ class Run:
     def write(self):
         args = self.args
         results.write(args.out, {"machine": host.describe(), "command": "bench/run.py " + " ".join(sys.argv[1:]),
-                                 "rounds": args.rounds, "agree": args.agree, "others": args.others, "ceilings": self.ceilings.tries,
+                                 "rounds": args.rounds, "agree": args.agree, "others": args.others,
+                                 "ceilings": self.ceilings.tries,
                                  "faults": self.faults, "cells": self.cells})
 
 
@@ -120,8 +121,9 @@ def run_layers(run):
                 found = run.collect(lambda: layer.make_round(made, now))
                 run.add(f"{shape} {kind} {cell.routing} T={cell.tokens} t={cell.threads}",
                         {"kind": "layer", "shape": shape, "type": kind, "routing": cell.routing, "tokens": cell.tokens,
-                         "threads": cell.threads, "cached": made.is_cached(), "recipe": made.recipe, "activation": made.activation,
-                         "error": error, "tolerance": tolerance, "rounds": found})
+                         "threads": cell.threads, "cached": made.is_cached(), "recipe": made.recipe,
+                         "activation": made.activation, "error": error, "tolerance": tolerance, "rounds": found})
+        run.write()
 
 
 def main():

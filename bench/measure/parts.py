@@ -13,7 +13,10 @@ from .workloads import SHAPES
 
 TOKENS = (1, 512)
 CONTEXTS = (512, 4096, 16384)
-ATTENTION = (("olmoe", 16, 16), ("qwen3", 32, 4))  # heads, KV heads
+# Name, heads, KV heads, the cache's type.
+ATTENTION = (("olmoe", 16, 16, "bf16"), ("qwen3", 32, 4, "bf16"), ("olmoe", 16, 16, "f32"))
+# Scores and values are f32 products, whatever the cache holds (docs/numerics.md).
+ATTENTION_RECIPES = ("f32-fma",)
 CHUNK = 512  # rows of an attention call during prefill
 
 
@@ -141,10 +144,11 @@ def run_layer_parts(run, shape_name, kind):
 class Attention:
     """Causal attention over caches that together exceed the last-level cache, called in turn."""
 
-    def __init__(self, moec, folder, target, heads=16, kv_heads=16, size=128, element="bf16"):
+    def __init__(self, moec, folder, target, heads, kv_heads, element, size=128):
         self.heads, self.kv_heads, self.size, self.element = heads, kv_heads, size, element
         self.scale = size ** -0.5
-        loaded, self.recipe = library.compile_graph(moec, self.graph(), folder, target, f"attention_{heads}_{kv_heads}")
+        name = f"attention_{heads}_{kv_heads}_{element}"  # a library that is loaded may not be written over
+        loaded, self.recipe = library.compile_graph(moec, self.graph(), folder, target, name)
         self.function = library.Function(loaded, "attend", folder)
         self.filler = library.Function(loaded, "fill", folder)
         self.generator = np.random.default_rng(0)
@@ -206,18 +210,17 @@ func.func @fill(%k: {kv}, %v: {kv}, %cache: {state}, %at: index) {{
 
 def run_attention(run):
     with tempfile.TemporaryDirectory(dir=run.folder) as folder:
-        for name, heads, kv_heads in ATTENTION[:1] if run.args.quick else ATTENTION:
-            attention = Attention(run.args.moec, pathlib.Path(folder), run.args.target, heads, kv_heads)
+        for name, heads, kv_heads, element in ATTENTION[:1] if run.args.quick else ATTENTION:
+            attention = Attention(run.args.moec, pathlib.Path(folder), run.args.target, heads, kv_heads, element)
             for threads in run.args.threads:
-                # Scores and values are f32 products, whatever the cache holds.
-                now = run.ceilings.both(("f32-fma",), threads)
+                now = run.ceilings.both(ATTENTION_RECIPES, threads)
                 for context in CONTEXTS:
                     for rows, phase in ((min(CHUNK, context), "prefill"), (1, "decode")):
                         attention.prepare(rows, context, threads)
-                        run.add(f"attention {phase} {name} {context} t={threads}",
-                                {"kind": "attention", "shape": name, "phase": phase, "context": context, "tokens": rows,
-                                 "threads": threads, "recipe": attention.recipe, "error": attention.check(),
-                                 "tolerance": 1e-4, "rounds": run.collect(lambda: attention.round(now))})
+                        run.add(f"attention {phase} {name} {element} {context} t={threads}",
+                                {"kind": "attention", "shape": name, "cache": element, "phase": phase,
+                                 "context": context, "tokens": rows, "threads": threads, "recipe": attention.recipe,
+                                 "error": attention.check(), "tolerance": 1e-4, "rounds": run.collect(lambda: attention.round(now))})
 
 
 def run(run):

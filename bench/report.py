@@ -52,11 +52,10 @@ def figure(cell, figures=tables.figures):
 def between(cells):
     """Cells of layers against each other: skewed routing against uniform, two threads against one."""
     key = lambda cell, **other: tuple({**cell, **other}[name] for name in ("shape", "type", "routing", "tokens", "threads"))
-    known = {key(cell): figure(cell) for cell in cells}
+    known = {key(cell): found for cell in cells if (found := figure(cell))["rounds"]}
     rows = []
     for cell in cells:
-        one, skewed = known[key(cell)], known.get(key(cell, routing="skewed"))
-        two = known.get(key(cell, threads=2))
+        one, skewed, two = (known.get(key(cell, **other)) for other in ({}, {"routing": "skewed"}, {"threads": 2}))
         if cell["routing"] != "uniform" or not one:
             continue
         # FLOPs are equal, so shares of the compute ceiling compare times at one speed of the machine.

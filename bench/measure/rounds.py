@@ -13,11 +13,23 @@ def agreement(before, after):
     return max(abs(before[kind] - after[kind]) / max(before[kind], after[kind]) for kind in before)
 
 
-def counts(round_, agree, others=OTHERS):
-    """Whether a round counts; `agree` and `others` are shares. Jiffies are coarse: one of them never spoils a round."""
+def spoilt_by(round_, agree, others=OTHERS):
+    """Why a round does not count; `agree` and `others` are shares. One jiffy, the clock's step, never spoils a round."""
     jiffy = 0.01 / max(round_["wall"], 1e-9)
-    return (agreement(round_["before"], round_["after"]) <= agree
-            and round_["steal"] <= max(STEAL, jiffy) and round_["others"] <= max(others, jiffy))
+    found = {"ceilings": agreement(round_["before"], round_["after"]) > agree,
+             "steal": round_["steal"] > max(STEAL, jiffy), "others": round_["others"] > max(others, jiffy)}
+    return [reason for reason, holds in found.items() if holds]
+
+
+def counts(round_, agree, others=OTHERS):
+    return not spoilt_by(round_, agree, others)
+
+
+def reasons(rounds, agree, others=OTHERS):
+    """How many rounds each reason spoilt, as text."""
+    spoilt = [reason for round_ in rounds for reason in spoilt_by(round_, agree, others)]
+    kinds = ", ".join(f"{reason} {spoilt.count(reason)}" for reason in sorted(set(spoilt)))
+    return f"none of {len(rounds)}: {kinds}"
 
 
 def ceiling(round_):

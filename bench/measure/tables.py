@@ -30,10 +30,10 @@ def ratios(round_):
 
 
 def figures(cell, wanted, others=rounds.OTHERS):
-    """Medians over the rounds that count, the floor's interval, and how many there were; None without any."""
+    """Medians over the rounds that count, the floor's interval, and how many there were."""
     found, agree = valid(cell, wanted, others)
     if not found:
-        return None
+        return {"rounds": 0, "reasons": rounds.reasons(cell["rounds"], agree, others)}
     each = [ratios(r) for r in found]
     result = {key: intervals.median([r[key] for r in each]) for key in each[0]}
     main = "share" if "share" in result else "floor"
@@ -65,8 +65,8 @@ HEAD = ("ms", "GFLOP", "MB", "floor %", "95 %", "compute %", "of GFLOP/s", "read
 
 def columns(figure):
     """Text for HEAD."""
-    if figure is None:
-        return ["no round counts"] + [""] * (len(HEAD) - 1)
+    if not figure["rounds"]:
+        return [""] * (len(HEAD) - 1) + [figure["reasons"]]
     low, high = figure["interval"]
     if "share" in figure:
         return [f"{figure['seconds'] * 1e3:.3f}", "", "", f"{percent(figure['share'])} of layer",
@@ -89,7 +89,7 @@ def peer_figures(cell, wanted, others=rounds.OTHERS):
     """The peer's time over ours within a round, ours being the mean of before and after."""
     found, agree = valid(cell, wanted, others)
     if not found:
-        return None
+        return {"rounds": 0, "reasons": rounds.reasons(cell["rounds"], agree, others)}
     ours = [float(np.median(r["seconds"])) for r in found]
     theirs = [float(np.median(r["peer"])) for r in found]
     ratio = [their / our for their, our in zip(theirs, ours)]
@@ -101,8 +101,8 @@ def peer_figures(cell, wanted, others=rounds.OTHERS):
 
 
 def peer_columns(figure):
-    if figure is None:
-        return ["no round counts"] + [""] * (len(PEER_HEAD) - 1)
+    if not figure["rounds"]:
+        return [""] * (len(PEER_HEAD) - 1) + [figure["reasons"]]
     low, high = figure["interval"]
     return [f"{figure['ours'] * 1e3:.3f}", f"{figure['peer'] * 1e3:.3f}", f"{figure['ratio']:.2f}",
             f"{low:.2f}-{high:.2f}", figure["verdict"], percent(figure["floor"]),

@@ -28,8 +28,9 @@ class FiguresTest(unittest.TestCase):
         self.assertIn("(10 %)", tables.columns(figure)[-1])
 
     def test_no_round(self):
-        self.assertIsNone(tables.figures({"rounds": [make(after=5.0)]}, 1))
-        self.assertEqual(len(tables.columns(None)), len(tables.HEAD))
+        figure = tables.figures({"rounds": [make(after=5.0), make(after=5.0, steal=0.1)]}, 1)
+        self.assertEqual((figure["rounds"], figure["reasons"]), (0, "none of 2: ceilings 2, steal 1"))
+        self.assertEqual(len(tables.columns(figure)), len(tables.HEAD))
 
     def test_above_the_ceiling(self):
         self.assertEqual(tables.above_ceiling("x", tables.figures({"rounds": [make()]}, 1)), [])

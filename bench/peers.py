@@ -23,6 +23,7 @@ from measure import ceilings, layer, model, peer, results, rounds, tables, weigh
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = pathlib.Path(__file__).resolve().parent / "peers"
 BUILD = ROOT / "build/peers"
+VERSIONS = BUILD / "versions.json"
 PYTHON = BUILD / "venv/bin/python"
 PACKAGES = ("numpy", "gguf==0.19.0", "onnx", "onnxruntime")
 
@@ -68,6 +69,7 @@ MATCHES = tuple(Match(*words.split()) for words in (
     "llama.cpp q4_K int4", "llama.cpp q4_1 int4_min", "llama.cpp mxfp4 mxfp4",
     "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8", "ik_llama.cpp q4_0 int4", "ik_llama.cpp q4_K int4",
     "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
+WRONG = 0.25  # relative error of a row from which a peer's result is no result: 4 bits give 0.14
 QUICK_TOKENS = (1, 8, 64, 512)
 
 
@@ -116,6 +118,11 @@ def build(ggml):
          BUILD / ggml.program, f"-L{folder}", *ggml.link, f"-Wl,-rpath,{folder}"])
 
 
+def known_versions():
+    """Of the peers that were set up."""
+    return json.loads(VERSIONS.read_text()) if VERSIONS.exists() else {}
+
+
 def versions(names):
     about = {name: f"of {GGMLS[name].package} {GGMLS[name].version}, clang, Release, for this machine"
              for name in names if name in GGMLS}
@@ -133,7 +140,7 @@ def setup(args):
         if name in GGMLS:
             unpack(GGMLS[name])
             build(GGMLS[name])
-    (BUILD / "versions.json").write_text(json.dumps(versions(args.peer)))
+    VERSIONS.write_text(json.dumps(known_versions() | versions(args.peer)))
     print(f"peers are in {BUILD.relative_to(ROOT)}")
     return 0
 
@@ -160,27 +167,26 @@ class Run:
 
     def write(self):
         args = self.args
-        results.write(args.out, {"machine": host.describe(), "command": "bench/peers.py " + " ".join(sys.argv[1:]),
+        results.write(args.out, {"machine": host.describe(), "command": results.command(["bench/peers.py", *sys.argv[1:]]),
                                  "rounds": args.rounds, "agree": args.agree, "others": args.others,
-                                 "peers": json.loads((BUILD / "versions.json").read_text()), "cells": self.cells})
+                                 "peers": known_versions(), "cells": self.cells})
 
 
 def wanted_matches(args):
-    there = json.loads((BUILD / "versions.json").read_text())
-    return [m for m in MATCHES if m.peer in args.peer and m.peer in there and (not args.type or m.ours in args.type)]
+    return [m for m in MATCHES if m.peer in args.peer and m.peer in known_versions()
+            and (not args.type or m.ours in args.type)]
 
 
 def run_match(run, made, match, threads):
     """All numbers of tokens with one peer's process."""
-    try:
-        other = peer.Peer(command(match, made.shape, threads))
-    except RuntimeError as error:
-        print(f"{match.peer} {match.format}: skipped: {error}", flush=True)
-        return
     now = run.ceilings.both(made.kind.recipes, threads)
+    other = peer.Peer(command(match, made.shape, threads))
     for tokens in run.args.tokens:
         made.prepare(tokens, threads)
         error = other.ask(f"prepare {tokens} {made.calls}")["error"]
+        if not error < WRONG:
+            print(f"{match.peer} {match.format} T={tokens}: left out, error {error:.2g}", flush=True)
+            continue
         run.add(lambda: peer.make_round(made, other, now), peer=match.peer, format=match.format, ours=match.ours,
                 workload=f"layer {made.shape.name}", tokens=tokens, threads=threads, about=other.about, error=error)
     other.close()
@@ -196,7 +202,10 @@ def run_layers(run):
             made = layer.Layer(run.args.moec, shape, weights.TYPES[ours], pathlib.Path(folder), run.args.target)
             made.route("uniform")
             for threads, match in itertools.product(run.args.threads, matches[ours]):
-                run_match(run, made, match, threads)
+                try:
+                    run_match(run, made, match, threads)
+                except RuntimeError as error:
+                    print(f"{match.peer} {match.format}: given up: {error}", flush=True)
                 run.write()
 
 
@@ -274,7 +283,7 @@ def run_models(run):
 
 
 def measure(args):
-    if not (BUILD / "versions.json").exists():
+    if not known_versions():
         raise SystemExit("peers.py: nothing in build/peers; run bench/peers.py setup first")
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         run = Run(args, pathlib.Path(folder))

@@ -79,7 +79,7 @@ class Run:
 
     def write(self):
         args = self.args
-        results.write(args.out, {"machine": host.describe(), "command": "bench/run.py " + " ".join(sys.argv[1:]),
+        results.write(args.out, {"machine": host.describe(), "command": results.command(["bench/run.py", *sys.argv[1:]]),
                                  "rounds": args.rounds, "agree": args.agree, "others": args.others,
                                  "ceilings": self.ceilings.tries,
                                  "faults": self.faults, "cells": self.cells})

@@ -217,10 +217,11 @@ def run_attention(run):
                 for context in CONTEXTS:
                     for rows, phase in ((min(CHUNK, context), "prefill"), (1, "decode")):
                         attention.prepare(rows, context, threads)
+                        error, found = attention.check(), run.collect(lambda: attention.round(now))
                         run.add(f"attention {phase} {name} {element} {context} t={threads}",
                                 {"kind": "attention", "shape": name, "cache": element, "phase": phase,
                                  "context": context, "tokens": rows, "threads": threads, "recipe": attention.recipe,
-                                 "error": attention.check(), "tolerance": 1e-4, "rounds": run.collect(lambda: attention.round(now))})
+                                 "error": error, "tolerance": 1e-4, "rounds": found})
 
 
 def run(run):

@@ -22,12 +22,15 @@ class Peer:
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.process.args[0]} ended with status {self.process.wait()}")
+            raise RuntimeError(f"it ended with status {self.process.wait()}")
         return json.loads(line)
 
     def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # answer() says how it ended
         return self.answer()
 
     def run(self):

@@ -11,6 +11,18 @@ def short(value):
     return [short(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def command(words):
+    """A command line as it is kept: without the options that name places on one machine."""
+    kept, words = [], list(words)
+    while words:
+        word = words.pop(0)
+        if word.split("=")[0] not in ("--moec", "--work", "--out"):
+            kept.append(word)
+        elif "=" not in word:
+            words.pop(0)
+    return " ".join(kept)
+
+
 def write(path, results):
     """One cell a line, so that two runs can be compared with diff."""
     results = short(results)

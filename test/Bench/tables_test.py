@@ -50,6 +50,10 @@ class FiguresTest(unittest.TestCase):
 
 
 class ResultsTest(unittest.TestCase):
+    def test_command_names_no_places(self):
+        words = ["bench/run.py", "--moec", "/a/moec", "--quick", "--out=/b", "-T", "1"]
+        self.assertEqual(results.command(words), "bench/run.py --quick -T 1")
+
     def test_round_trip(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "deep/results.json"

@@ -2,17 +2,14 @@
 
 usage: ort_layer.py HIDDEN WIDTH EXPERTS TOP_K FORMAT THREADS      FORMAT: f32, q8 or q4 (blocks of 32)
 
-Runs in the peers' environment. SwiGLU is the operators' own, fused, with gate and up in alternating rows. Speaks the
-protocol of bench/measure/peer.py on stdin and stdout.
+Runs in the peers' environment. SwiGLU is the operators' own, fused, with gate and up in alternating rows.
 """
-import json
-import sys
-import time
-
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import helper, TensorProto
+
+import protocol
 
 BLOCK = 32
 
@@ -63,27 +60,15 @@ class Layer:
         options.add_external_initializers(list(self.tensors), list(self.tensors.values()))
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
-    def prepare(self, tokens, calls):
-        self.tokens, self.calls = tokens, calls
-        self.draw()
-        self.run()
-        return {"error": self.error()}
+    def fresh(self, tokens):
+        return self.normal((tokens, self.hidden), 1)
 
-    def draw(self):
-        self.inputs = [self.normal((self.tokens, self.hidden), 1) for _ in range(self.calls)]
-        return {}
+    def call(self, x):
+        return self.session.run(None, {"x": x})[0]
 
-    def run(self):
-        seconds = []
-        for x in self.inputs:
-            start = time.perf_counter()
-            self.result = self.session.run(None, {"x": x})[0]
-            seconds.append(time.perf_counter() - start)
-        return seconds
-
-    def error(self):
-        """Of the first row of the last call, root of squares, relative."""
-        x = self.inputs[-1][0].astype(np.float64)
+    def error(self, x, result):
+        """Of the first row, root of squares, relative."""
+        x = x[0].astype(np.float64)
         logits = x @ self.router
         shares = np.exp(logits - logits.max())
         # QMoE makes the chosen experts' shares add up to 1 whatever normalize_routing_weights says.
@@ -91,7 +76,7 @@ class Layer:
         both = self.first @ x
         gate, up = both[0::2], both[1::2]
         expected = taken * (self.second @ (gate / (1 + np.exp(-gate)) * up))
-        return float(np.linalg.norm(self.result[0] - expected) / np.linalg.norm(expected))
+        return float(np.linalg.norm(result[0] - expected) / np.linalg.norm(expected))
 
 
 def quantize(weight, bits):
@@ -115,12 +100,8 @@ def external(name, array):
 
 
 def main():
-    hidden, width, experts, top_k = map(int, sys.argv[1:5])
-    layer = Layer(hidden, width, experts, top_k, sys.argv[5], int(sys.argv[6]))
-    print(json.dumps({"about": f"{sys.argv[5]}, onnxruntime {onnxruntime.__version__}"}), flush=True)
-    for line in sys.stdin:
-        word, *numbers = line.split()
-        print(json.dumps(getattr(layer, word)(*map(int, numbers))), flush=True)
+    *sizes, form, threads = protocol.arguments()
+    protocol.serve(Layer(*sizes, form, threads), f"{form}, onnxruntime {onnxruntime.__version__}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 """Peers: sets them up from PyPI, and measures them beside moe-mlir; docs/benchmarks.md says how.
 
 setup   llama.cpp and ik_llama.cpp, from the source distributions of their Python bindings, built for this machine; ONNX
-        Runtime; all under build/peers. Takes a quarter of an hour of all processors, at low priority.
+        Runtime and vLLM's CPU operators (5 GB, since torch brings more than it needs); all under build/peers. Takes a
+        quarter of an hour of all processors, at low priority.
 run     rounds of ceilings, ours, the peer, ours, ceilings; prints a row a cell, writes the raw rounds as JSON.
 """
 import argparse
@@ -10,50 +11,15 @@ import dataclasses
 import itertools
 import json
 import pathlib
-import shutil
-import subprocess
 import sys
-import tarfile
 import tempfile
 
 from measure import host
 host.prepare()
-from measure import ceilings, layer, model, peer, results, rounds, tables, weights, workloads  # noqa: E402
+from measure import (ceilings, layer, model, peer, peer_setup, results, rounds, tables, weights,  # noqa: E402
+                     workloads)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SOURCES = pathlib.Path(__file__).resolve().parent / "peers"
-BUILD = ROOT / "build/peers"
-VERSIONS = BUILD / "versions.json"
-PYTHON = BUILD / "venv/bin/python"
-PACKAGES = ("numpy", "gguf==0.19.0", "onnx", "onnxruntime")
-
-
-@dataclasses.dataclass(frozen=True)
-class Ggml:
-    """A peer that is built from source, with its program of bench/peers."""
-    name: str
-    package: str
-    version: str
-    program: str
-    targets: tuple
-    link: tuple
-    library_folder: str  # in its build
-    options: tuple = ()
-
-    def build(self):
-        return BUILD / self.name
-
-    def source(self):
-        return BUILD / self.package / "vendor" / self.name
-
-
-LLAMA = Ggml("llama.cpp", "llama-cpp-python", "0.3.36", "llama_layer", ("llama-bench", "llama-quantize"),
-             ("-lggml", "-lggml-base", "-lggml-cpu"), "bin")
-IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", "ik_layer", ("ggml",),
-          # Flash attention takes long to build and a layer has none; its library then names functions that it lacks.
-          ("-lggml", "-Wl,--unresolved-symbols=ignore-in-shared-libs", "-Wl,-z,lazy"), "ggml/src",
-          ("-DGGML_IQK_FLASH_ATTENTION=OFF",))
-GGMLS = {peer.name: peer for peer in (LLAMA, IK)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,86 +34,10 @@ MATCHES = tuple(Match(*words.split()) for words in (
     "llama.cpp f32 f32", "llama.cpp f16 f16", "llama.cpp bf16 bf16", "llama.cpp q8_0 int8", "llama.cpp q4_0 int4",
     "llama.cpp q4_K int4", "llama.cpp q4_1 int4_min", "llama.cpp mxfp4 mxfp4",
     "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8", "ik_llama.cpp q4_0 int4", "ik_llama.cpp q4_K int4",
-    "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
+    "vllm f32 f32", "vllm bf16 bf16", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
 WRONG = 0.25  # relative error of a row from which a peer's result is no result: 4 bits give 0.14
 QUICK_TOKENS = (1, 8, 64, 512)
 
-
-def command(match, shape, threads):
-    sizes = [shape.hidden, shape.width, shape.experts, shape.top_k, match.format, threads]
-    program = [BUILD / GGMLS[match.peer].program] if match.peer in GGMLS else [PYTHON, SOURCES / "ort_layer.py"]
-    return [*program, *sizes]
-
-
-#===------------------------------------------------------------------------===#
-# Setting up
-#===------------------------------------------------------------------------===#
-
-def low(words, **options):
-    """Runs a command at low priority."""
-    print("+ " + " ".join(map(str, words)), flush=True)
-    host.run(["nice", "-n", "15", *words], check=True, **options)
-
-
-def make_environment():
-    low([sys.executable, "-m", "venv", BUILD / "venv"])
-    low([PYTHON, "-m", "pip", "install", "--quiet", *PACKAGES])
-
-
-def unpack(ggml):
-    """Its source distribution; the archive's own name has underscores."""
-    if ggml.source().exists():
-        return
-    low([PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ggml.package, "-d", BUILD / "download",
-         f"{ggml.package}=={ggml.version}"])
-    name = f"{ggml.package.replace('-', '_')}-{ggml.version}"
-    with tarfile.open(BUILD / f"download/{name}.tar.gz") as archive:
-        archive.extractall(BUILD)
-    (BUILD / name).rename(BUILD / ggml.package)
-
-
-def build(ggml):
-    """The parts that are needed, and our program that runs a layer with them."""
-    clang = shutil.which("clang-22") or shutil.which("clang")
-    cxx, folder = clang.replace("clang", "clang++"), ggml.build() / ggml.library_folder
-    off = [f"-DLLAMA_{name}=OFF" for name in ("CURL", "OPENSSL", "BUILD_TESTS", "BUILD_EXAMPLES", "BUILD_SERVER")]
-    low(["cmake", "-S", ggml.source(), "-B", ggml.build(), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-         "-DGGML_NATIVE=ON", f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={cxx}", *off, *ggml.options])
-    low(["cmake", "--build", ggml.build(), "--target", *ggml.targets])
-    low([cxx, "-O2", "-std=c++20", f"-I{ggml.source()}/ggml/include", SOURCES / f"{ggml.program}.cpp", "-o",
-         BUILD / ggml.program, f"-L{folder}", *ggml.link, f"-Wl,-rpath,{folder}"])
-
-
-def known_versions():
-    """Of the peers that were set up."""
-    return json.loads(VERSIONS.read_text()) if VERSIONS.exists() else {}
-
-
-def versions(names):
-    about = {name: f"of {GGMLS[name].package} {GGMLS[name].version}, clang, Release, for this machine"
-             for name in names if name in GGMLS}
-    if "onnxruntime" in names:
-        code = "import onnxruntime; print(onnxruntime.__version__)"
-        found = subprocess.run([PYTHON, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-        about["onnxruntime"] = f"{found}, PyPI's wheel"
-    return about
-
-
-def setup(args):
-    BUILD.mkdir(parents=True, exist_ok=True)
-    make_environment()
-    for name in args.peer:
-        if name in GGMLS:
-            unpack(GGMLS[name])
-            build(GGMLS[name])
-    VERSIONS.write_text(json.dumps(known_versions() | versions(args.peer)))
-    print(f"peers are in {BUILD.relative_to(ROOT)}")
-    return 0
-
-
-#===------------------------------------------------------------------------===#
-# Measuring
-#===------------------------------------------------------------------------===#
 
 class Run:
     def __init__(self, args, folder):
@@ -169,18 +59,20 @@ class Run:
         args = self.args
         results.write(args.out, {"machine": host.describe(), "command": results.command(["bench/peers.py", *sys.argv[1:]]),
                                  "rounds": args.rounds, "agree": args.agree, "others": args.others,
-                                 "peers": known_versions(), "cells": self.cells})
+                                 "peers": peer_setup.known_versions(), "cells": self.cells})
 
 
 def wanted_matches(args):
-    return [m for m in MATCHES if m.peer in args.peer and m.peer in known_versions()
+    return [m for m in MATCHES if m.peer in args.peer and m.peer in peer_setup.known_versions()
             and (not args.type or m.ours in args.type)]
 
 
 def run_match(run, made, match, threads):
     """All numbers of tokens with one peer's process."""
     now = run.ceilings.both(made.kind.recipes, threads)
-    other = peer.Peer(command(match, made.shape, threads))
+    shape = made.shape
+    other = peer.Peer(peer_setup.command(match.peer, [shape.hidden, shape.width, shape.experts, shape.top_k,
+                                                      match.format, threads]))
     for tokens in run.args.tokens:
         made.prepare(tokens, threads)
         error = other.ask(f"prepare {tokens} {made.calls}")["error"]
@@ -225,11 +117,11 @@ def fitting_layers(args, folder, kind):
 def make_gguf(folder, form):
     """A GGUF of config.json's shape; like ours with embedding and head in bf16."""
     path = folder / "bf16.gguf"
-    host.run([PYTHON, SOURCES / "make_gguf.py", folder / "config.json", path], check=True)
+    host.run([peer_setup.TOOLS.python(), peer_setup.SOURCES / "make_gguf.py", folder / "config.json", path], check=True)
     if form == "bf16":
         return path
     made = folder / f"{form}.gguf"
-    host.run([LLAMA.build() / "bin/llama-quantize", "--pure", "--token-embedding-type", "bf16", "--output-tensor-type",
+    host.run([peer_setup.LLAMA.build() / "bin/llama-quantize", "--pure", "--token-embedding-type", "bf16", "--output-tensor-type",
               "bf16", path, made, form.upper()], check=True, capture_output=True)
     path.unlink()
     return made
@@ -237,7 +129,7 @@ def make_gguf(folder, form):
 
 def llama_seconds(path, prompt, generate, threads):
     """As model.speed, by llama-bench."""
-    done = host.run([LLAMA.build() / "bin/llama-bench", "-m", path, "-p", prompt, "-n", generate, "-t", threads, "-r", 1,
+    done = host.run([peer_setup.LLAMA.build() / "bin/llama-bench", "-m", path, "-p", prompt, "-n", generate, "-t", threads, "-r", 1,
                      "-o", "json"], check=True, capture_output=True, text=True)
     return max(prompt, generate) / json.loads(done.stdout)[0]["samples_ts"][0]
 
@@ -283,7 +175,7 @@ def run_models(run):
 
 
 def measure(args):
-    if not known_versions():
+    if not peer_setup.known_versions():
         raise SystemExit("peers.py: nothing in build/peers; run bench/peers.py setup first")
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         run = Run(args, pathlib.Path(folder))
@@ -300,16 +192,15 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     words = lambda text: tuple(text.split(","))
-    peers = ("llama.cpp", "ik_llama.cpp", "onnxruntime")
     set_up = commands.add_parser("setup")
-    set_up.set_defaults(function=setup)
-    set_up.add_argument("--peer", type=words, default=peers, help="of " + ",".join(peers))
+    set_up.set_defaults(function=lambda args: peer_setup.set_up(args.peer))
+    set_up.add_argument("--peer", type=words, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
     run = commands.add_parser("run")
     run.set_defaults(function=measure)
     numbers = lambda text: tuple(map(int, text.split(",")))
     run.add_argument("--quick", action="store_true", help="3 rounds a cell, OLMoE's shape, fewer tokens, 4 layers")
     run.add_argument("--only", type=words, default=("layer", "model"), help="of layer,model")
-    run.add_argument("--peer", type=words, default=peers, help="of " + ",".join(peers))
+    run.add_argument("--peer", type=words, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
     run.add_argument("--shape", type=words)
     run.add_argument("--type", type=words, help="ours, of " + ",".join(weights.TYPES))
     run.add_argument("-T", "--tokens", type=numbers)

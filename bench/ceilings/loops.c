@@ -24,7 +24,7 @@ static const Loop *find(int i) {
     return &floatLoops[i];
   i -= floatLoopCount;
   return i < vnniLoopCount ? &vnniLoops[i]
-                                 : &avx2IntegerLoops[i - vnniLoopCount];
+                           : &avx2IntegerLoops[i - vnniLoopCount];
 }
 
 const char *loop_recipe(int i) { return find(i)->recipe; }

@@ -13,11 +13,11 @@
 #include <stdint.h>
 
 typedef struct {
-  const char *recipe;            // what kernels compute by, as in recipes.py
-  const char *name;              // this try at it
-  int (*available)(void);        // asks the CPU
+  const char *recipe;     // what kernels compute by, as in recipes.py
+  const char *name;       // this try at it
+  int (*available)(void); // asks the CPU
   void (*run)(long iterations);
-  double operations;             // of one iteration: 2 for a multiply-add
+  double operations; // of one iteration: 2 for a multiply-add
 } Loop;
 
 extern const Loop floatLoops[], vnniLoops[], avx2IntegerLoops[];

@@ -40,7 +40,8 @@ inline std::vector<float> normal(size_t count, float scale) {
 
 inline ggml_type typeNamed(const std::string &name) {
   for (int i = 0; i < GGML_TYPE_COUNT; i++)
-    if (const char *known = ggml_type_name(ggml_type(i)); known && name == known)
+    if (const char *known = ggml_type_name(ggml_type(i));
+        known && name == known)
       return ggml_type(i);
   std::fprintf(stderr, "no type '%s'\n", name.c_str());
   std::exit(2);
@@ -57,9 +58,9 @@ struct Values {
 };
 
 /// The bytes of all experts: `rows` rows of `columns` each.
-inline std::vector<char> quantized(ggml_type type, const std::vector<float> &tile,
-                                   int64_t rows, int64_t columns,
-                                   int64_t experts) {
+inline std::vector<char> quantized(ggml_type type,
+                                   const std::vector<float> &tile, int64_t rows,
+                                   int64_t columns, int64_t experts) {
   std::vector<char> one(ggml_row_size(type, columns) * rows);
   if (type == GGML_TYPE_F32)
     std::memcpy(one.data(), tile.data(), one.size());
@@ -100,7 +101,8 @@ inline double relativeError(Shape shape, const Values &values, const float *x,
   }
   double difference = 0, size = 0;
   for (int64_t i = 0; i < hidden; i++) {
-    double sum = taken / all * dot(&values.tile[i * width], inner.data(), width);
+    double sum =
+        taken / all * dot(&values.tile[i * width], inner.data(), width);
     difference += (sum - found[i]) * (sum - found[i]);
     size += sum * sum;
   }
@@ -136,8 +138,8 @@ template <class Layer> int serve(int count, char **words) {
       layer.prepare(tokens);
       layer.call(inputs[0]);
       std::vector<float> row = layer.result();
-      std::printf("{\"error\": %g}\n", relativeError(shape, values,
-                                                    inputs[0].data(), row.data()));
+      std::printf("{\"error\": %g}\n",
+                  relativeError(shape, values, inputs[0].data(), row.data()));
     } else if (!std::strcmp(line, "draw\n")) {
       draw();
       std::printf("{}\n");

@@ -67,8 +67,8 @@ Layer::Layer(Shape shape, ggml_type type, int threads, const Values &values)
   gate = newWeight(type, shape.hidden, shape.width, values);
   up = newWeight(type, shape.hidden, shape.width, values);
   down = newWeight(type, shape.width, shape.hidden, values);
-  router = ggml_new_tensor_2d(weights, GGML_TYPE_F32, shape.hidden,
-                              shape.experts);
+  router =
+      ggml_new_tensor_2d(weights, GGML_TYPE_F32, shape.hidden, shape.experts);
   router->data = hugePages(ggml_nbytes(router));
   std::memcpy(router->data, values.router.data(), ggml_nbytes(router));
 }

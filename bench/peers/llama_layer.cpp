@@ -25,7 +25,8 @@ ggml_backend_buffer_type_t fastestBuffer(ggml_backend_dev_t device, Shape shape,
   auto get = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
       ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device),
                                         "ggml_backend_dev_get_extra_bufts"));
-  for (auto *buffer = get ? get(device) : nullptr; buffer && *buffer; buffer++) {
+  for (auto *buffer = get ? get(device) : nullptr; buffer && *buffer;
+       buffer++) {
     ggml_context *context = newContext();
     ggml_tensor *weight = ggml_new_tensor_3d(context, type, shape.hidden,
                                              shape.width, shape.experts);
@@ -82,10 +83,11 @@ Layer::Layer(Shape shape, ggml_type type, int threads, const Values &values)
   down = ggml_new_tensor_3d(weights, type, width, hidden, experts);
   router = ggml_new_tensor_2d(plain, GGML_TYPE_F32, hidden, experts);
   ggml_backend_alloc_ctx_tensors_from_buft(weights, buffer);
-  ggml_backend_alloc_ctx_tensors_from_buft(plain, ggml_backend_cpu_buffer_type());
+  ggml_backend_alloc_ctx_tensors_from_buft(plain,
+                                           ggml_backend_cpu_buffer_type());
   for (ggml_tensor *tensor : {gate, up, down}) {
-    std::vector<char> all = quantized(type, values.tile, tensor->ne[1],
-                                      tensor->ne[0], experts);
+    std::vector<char> all =
+        quantized(type, values.tile, tensor->ne[1], tensor->ne[0], experts);
     ggml_backend_tensor_set(tensor, all.data(), 0, all.size());
   }
   ggml_backend_tensor_set(router, values.router.data(), 0, ggml_nbytes(router));
@@ -96,8 +98,8 @@ ggml_tensor *Layer::build(ggml_context *c, ggml_cgraph *g) {
   (void)width;
   ggml_tensor *shares = ggml_soft_max(c, ggml_mul_mat(c, router, input));
   ggml_tensor *chosen = ggml_argsort_top_k(c, shares, int(topK));
-  ggml_tensor *weights = ggml_get_rows(
-      c, ggml_reshape_3d(c, shares, 1, experts, tokens), chosen);
+  ggml_tensor *weights =
+      ggml_get_rows(c, ggml_reshape_3d(c, shares, 1, experts, tokens), chosen);
   ggml_build_forward_expand(g, weights);
   ggml_tensor *rows = ggml_reshape_3d(c, input, hidden, 1, tokens);
   ggml_tensor *ups = ggml_mul_mat_id(c, up, rows, chosen);

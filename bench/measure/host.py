@@ -3,10 +3,12 @@ import os
 import resource
 import subprocess
 
+import numpy as np
+
 # Libraries and peers use OpenMP: one thread a core, and idle ones that soon stop spinning, or they would slow
 # down the other party of a round.
-OPENMP = {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores", "KMP_BLOCKTIME": "5"}
-PAUSE = 0.02  # seconds from one process's turn to the other's: longer than idle threads spin
+OPENMP = {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores", "KMP_BLOCKTIME": "20"}
+PAUSE = 0.04  # seconds from one process's turn to the other's: longer than idle threads spin
 
 CPUS = os.sched_getaffinity(0)
 
@@ -44,6 +46,16 @@ def last_level_cache():
     except OSError:
         return 32 << 20
     return int(text[:-1]) << {"K": 10, "M": 20}[text[-1]]
+
+
+class Sweep:
+    """Pushes what earlier calls read out of the last-level cache: in a model, other layers come between."""
+
+    def __init__(self):
+        self.lines = np.ones(last_level_cache() * 3 // 2 // 8, np.uint64)
+
+    def __call__(self):
+        self.lines.sum()
 
 
 class Clock:

@@ -42,7 +42,7 @@ class Layer:
         self.function.pack(2, self.down.logical())
         self.function.settle()
         self.expert_bytes = sum(self.function.sizes[1:]) // shape.experts
-        self.routing = None
+        self.routing, self.sweep = None, host.Sweep()
 
     def is_cached(self):
         """Too small for a figure: caches could hold it."""
@@ -84,7 +84,12 @@ class Layer:
         return [bits for bits, _ in inputs], [routing.load(x, self.gate, self.shape.top_k) for _, x in inputs]
 
     def run(self, inputs):
-        return [self.function.run(bits) for bits in inputs]
+        return [self.run_cold(bits) for bits in inputs]
+
+    def run_cold(self, *arguments, function=None):
+        """Seconds of a call that finds no expert in a cache; idle threads still spin when it starts."""
+        self.sweep()
+        return (function or self.function).run(*arguments)
 
 
 def activation(moec, kind, folder, target):

@@ -90,7 +90,8 @@ class Parts:
         function, calls = self.functions[name], self.whole.calls
         drawn = [self.rows(columns) for _ in range(calls)]
         expert_bytes = self.whole.function.sizes[number] // self.shape.experts
-        round_ = rounds.one(ceilings, lambda: {"seconds": [function.run(x, ids) for x, ids, _ in drawn]})
+        round_ = rounds.one(ceilings, lambda: {
+            "seconds": [self.whole.run_cold(x, ids, function=function) for x, ids, _ in drawn]})
         top = rounds.ceiling(round_)
         loads = [load for _, _, load in drawn]
         return {**round_, "flops": self.tokens * self.shape.top_k * row_flops,

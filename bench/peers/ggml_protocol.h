@@ -18,6 +18,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 struct Shape {
@@ -109,6 +110,19 @@ inline double relativeError(Shape shape, const Values &values, const float *x,
   return std::sqrt(difference / size);
 }
 
+/// As bench/measure/host.py's Sweep: no call finds what the one before it read.
+inline void sweep() {
+  static const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  static const std::vector<uint64_t> lines((cache > 0 ? cache : 32 << 20) * 3 /
+                                           2 / sizeof(uint64_t));
+  static volatile uint64_t sink;
+  uint64_t sum = 0;
+  for (uint64_t line : lines)
+    sum += line;
+  sink = sum;
+  (void)sink;
+}
+
 /// A Layer is made from (shape, type, threads) and has about(),
 /// prepare(tokens), call(input) giving seconds, and result(), the first row.
 template <class Layer> int serve(int count, char **words) {
@@ -145,8 +159,10 @@ template <class Layer> int serve(int count, char **words) {
       std::printf("{}\n");
     } else {
       std::vector<double> seconds;
-      for (const std::vector<float> &input : inputs)
+      for (const std::vector<float> &input : inputs) {
+        sweep();
         seconds.push_back(layer.call(input));
+      }
       for (size_t i = 0; i < calls; i++)
         std::printf("%s%.9f", i ? ", " : "[", seconds[i]);
       std::printf("]\n");

@@ -1,7 +1,10 @@
 """What the peers' Python programs share: words, times and the protocol of bench/measure/peer.py."""
 import json
+import pathlib
 import sys
 import time
+
+import numpy
 
 
 def arguments():
@@ -10,11 +13,23 @@ def arguments():
     return *map(int, sizes), form, int(threads)
 
 
+class Sweep:
+    """As bench/measure/host.py's: no call finds what the one before it read."""
+
+    def __init__(self):
+        text = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
+        size = int(text.read_text()[:-2]) << 10 if text.exists() else 32 << 20
+        self.lines = numpy.ones(size * 3 // 2 // 8, numpy.uint64)
+
+    def __call__(self):
+        self.lines.sum()
+
+
 class Turns:
     """A layer's calls; it has fresh(tokens), an input, call(input), a result, and error(input, result) of the first row."""
 
     def __init__(self, layer):
-        self.layer = layer
+        self.layer, self.sweep = layer, Sweep()
 
     def prepare(self, tokens, calls):
         self.tokens, self.calls = tokens, calls
@@ -28,6 +43,7 @@ class Turns:
     def run(self):
         seconds = []
         for x in self.inputs:
+            self.sweep()
             start = time.perf_counter()
             self.layer.call(x)
             seconds.append(time.perf_counter() - start)

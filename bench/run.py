@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Measures moe-mlir beside this machine's ceilings; docs/benchmarks.md says how.
+
+Prints a row for each cell as it is done, and writes the raw rounds as JSON. Ends with status 1 where a result is wrong or
+a figure lies above its ceiling.
+"""
+import argparse
+import itertools
+import pathlib
+import sys
+import tempfile
+
+from measure import host
+host.prepare()
+from measure import ceilings, layer, model, parts, results, rounds, tables, weights, workloads  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+KINDS = ("layer", "parts", "model")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    numbers = lambda text: tuple(map(int, text.split(",")))
+    words = lambda text: tuple(text.split(","))
+    parser.add_argument("--quick", action="store_true", help="a smaller grid, 3 rounds a cell: under ten minutes")
+    parser.add_argument("--only", type=words, default=KINDS, help="of layer,parts,model; 'ceilings' for them alone")
+    parser.add_argument("--shape", type=words, help="of " + ",".join(workloads.SHAPES))
+    parser.add_argument("--type", type=words, help="of " + ",".join(weights.TYPES))
+    parser.add_argument("--routing", type=words, help="of uniform,skewed")
+    parser.add_argument("-T", "--tokens", type=numbers, help="tokens a call")
+    parser.add_argument("-t", "--threads", type=numbers, default=(1, 2))
+    parser.add_argument("--rounds", type=int, help="rounds a cell that must count (15; --quick: 3)")
+    parser.add_argument("--agree", type=float, default=5, help="percent by which a round's ceilings may differ")
+    parser.add_argument("--others", type=float, default=100 * rounds.OTHERS,
+                        help="percent of the processors that other processes may take in a round; more only to try things")
+    parser.add_argument("--seconds", type=float, help="give a cell up after so long (120; --quick: 3)")
+    parser.add_argument("--target", default="native", help="moec's --target")
+    parser.add_argument("--moec", type=pathlib.Path, default=ROOT / "build/bin/moec")
+    parser.add_argument("--work", type=pathlib.Path, help="folder for weights: about 6 GB, for the model 14 GB more")
+    parser.add_argument("--layers", type=int, help="layers of the whole model (16; --quick: 4)")
+    parser.add_argument("--out", type=pathlib.Path,
+                        help="raw rounds (bench/results/own.json; --quick: build/bench/quick.json)")
+    args = parser.parse_args()
+    args.rounds = args.rounds or (3 if args.quick else 15)
+    args.seconds = args.seconds or (3 if args.quick else 120)
+    args.layers = args.layers or (4 if args.quick else 16)
+    args.out = args.out or (ROOT / "build/bench/quick.json" if args.quick else ROOT / "bench/results/own.json")
+    args.threads = [count for count in args.threads if count <= len(host.CPUS)]
+    return args
+
+
+class Run:
+    """What every kind of cell needs, and where their rounds go."""
+
+    def __init__(self, args, folder):
+        self.args, self.folder = args, folder
+        self.ceilings = ceilings.Ceilings(folder, args.target)
+        self.cells, self.faults = [], []
+
+    def collect(self, make):
+        return rounds.collect(make, self.args.rounds, self.args.agree / 100, self.args.others / 100, self.args.seconds)
+
+    def add(self, name, cell):
+        """Keeps a cell and prints its row."""
+        self.cells.append({"name": name, **cell})
+        figure = tables.figures(cell, self.args.rounds, self.args.others / 100)
+        row = zip(tables.HEAD, tables.columns(figure))
+        print(f"{name:44} " + "  ".join(f"{title} {text}" for title, text in row if text), flush=True)
+        # --others lets rounds count that say nothing.
+        if figure["rounds"] >= self.args.rounds and self.args.others <= 100 * rounds.OTHERS and not cell.get("cached"):
+            self.fault(tables.above_ceiling(name, figure))
+        if "error" in cell and not cell["error"] <= cell["tolerance"]:
+            self.fault([f"{name}: error {cell['error']:.1e} against numpy, tolerance {cell['tolerance']:.0e}"])
+
+    def fault(self, lines):
+        self.faults += lines
+        for line in lines:
+            print("FAULT " + line, flush=True)
+
+    def write(self):
+        args = self.args
+        results.write(args.out, {"machine": host.describe(), "command": results.command(["bench/run.py", *sys.argv[1:]]),
+                                 "rounds": args.rounds, "agree": args.agree, "others": args.others,
+                                 "ceilings": self.ceilings.tries,
+                                 "faults": self.faults, "cells": self.cells})
+
+
+def print_tries(tries):
+    for threads, kinds in tries.items():
+        for kind, rates in kinds.items():
+            unit = "GB/s" if kind == "read" else "GFLOP/s"
+            for name, rate in sorted(rates.items(), key=lambda item: -item[1]):
+                print(f"{threads} thread(s)  {kind:10}  {rate / 1e9:7.1f} {unit:8} {name}")
+
+
+def wanted_layers(args):
+    """Cells in the order in which they share a packed layer."""
+    grid = (workloads.quick_layers if args.quick else workloads.full_layers)(args.threads)
+    if args.shape and args.type and args.tokens:  # a grid of one's own
+        routings = args.routing or ("uniform", "skewed")
+        grid = [workloads.LayerCell(shape, kind, tokens, routing, threads) for shape, kind, routing, threads, tokens
+                in itertools.product(args.shape, args.type, routings, args.threads, args.tokens)]
+    keep = lambda value, allowed: not allowed or value in allowed
+    cells = [c for c in grid if keep(c.shape, args.shape) and keep(c.weights, args.type)
+             and keep(c.tokens, args.tokens) and keep(c.routing, args.routing)]
+    shapes = list(workloads.SHAPES)
+    return sorted(cells, key=lambda c: (shapes.index(c.shape), c.weights, c.routing == "skewed"))
+
+
+def run_layers(run):
+    for (shape, kind), cells in itertools.groupby(wanted_layers(run.args), lambda c: (c.shape, c.weights)):
+        record = weights.TYPES[kind]
+        if not layer.supported(run.args.moec, record, run.folder, run.args.target):
+            continue
+        with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+            made = layer.Layer(run.args.moec, shape, record, pathlib.Path(folder), run.args.target)
+            for cell in cells:
+                made.route(cell.routing)
+                made.prepare(cell.tokens, cell.threads)
+                error, tolerance = made.check()
+                now = run.ceilings.both(record.recipes, cell.threads)
+                found = run.collect(lambda: layer.make_round(made, now))
+                run.add(f"{shape} {kind} {cell.routing} T={cell.tokens} t={cell.threads}",
+                        {"kind": "layer", "shape": shape, "type": kind, "routing": cell.routing, "tokens": cell.tokens,
+                         "threads": cell.threads, "cached": made.is_cached(), "recipe": made.recipe,
+                         "activation": made.activation, "error": error, "tolerance": tolerance, "rounds": found})
+        run.write()
+
+
+def main():
+    args = arguments()
+    with tempfile.TemporaryDirectory(dir=args.work) as name:
+        run = Run(args, pathlib.Path(name))
+        for threads in args.threads:
+            run.ceilings.find_finalists(threads)
+        print_tries(run.ceilings.tries)
+        kinds = {"layer": run_layers, "parts": parts.run, "model": model.run}
+        for kind in args.only:
+            if kind in kinds:
+                kinds[kind](run)
+                run.write()
+        run.write()
+    print(f"{len(run.cells)} cells, {len(run.faults)} faults; raw rounds in {args.out}")
+    return 1 if run.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

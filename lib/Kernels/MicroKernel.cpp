@@ -120,10 +120,12 @@ void TileBuilder::prefetch(Value k) {
   int64_t lead = leadOf(e.target, family, rows);
   if (!lead)
     return;
+  bool isBlock = rows >= family.maxRows(e.target) / 2;
+  int64_t level = isBlock ? e.target.blockPrefetchLevel : 1;
   for (int64_t panel = 0; panel < panels; ++panel)
     memref::PrefetchOp::create(
         e.b, e.loc, bLines, ValueRange{fetchedLine(panel, k, lead), e.index(0)},
-        /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+        /*isWrite=*/false, /*localityHint=*/4 - level, /*isDataCache=*/true);
 }
 
 SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {

@@ -30,6 +30,8 @@ Target Target::of(ModuleOp module) {
     target.prefetchLines = lines.getInt();
   if (auto lines = attr.getAs<IntegerAttr>("block_prefetch_lines"))
     target.blockPrefetchLines = lines.getInt();
+  if (auto level = attr.getAs<IntegerAttr>("block_prefetch_level"))
+    target.blockPrefetchLevel = level.getInt();
   target.recipe =
       attr.contains("dot_pairs") ? Recipe::DotPairs : Recipe::WidenFMA;
   target.dotQuads = attr.contains("dot_quads");
@@ -48,6 +50,8 @@ void Target::setOn(ModuleOp module) const {
   attrs.append("prefetch_lines", builder.getI64IntegerAttr(prefetchLines));
   attrs.append("block_prefetch_lines",
                builder.getI64IntegerAttr(blockPrefetchLines));
+  attrs.append("block_prefetch_level",
+               builder.getI64IntegerAttr(blockPrefetchLevel));
   if (recipe == Recipe::DotPairs)
     attrs.append("dot_pairs", builder.getUnitAttr());
   if (dotQuads)

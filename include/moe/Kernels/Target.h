@@ -52,6 +52,8 @@ struct Target {
   int64_t prefetchLines = 24;
   /// The same for a tile of more rows, which computes more between two lines.
   int64_t blockPrefetchLines = 24;
+  /// The cache level that it fetches into: 1 or 2.
+  int64_t blockPrefetchLevel = 1;
 
   /// Rows of the largest register tile.
   int64_t maxTileRows() const { return lanes == 16 ? 12 : 6; }

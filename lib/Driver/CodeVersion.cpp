@@ -36,6 +36,22 @@ StepSizes StepSizes::of(mlir::ModuleOp module) {
           llvm::to_vector(stateBytesPerPosition(module))};
 }
 
+std::string moec::recipesOf(moe::ElementType weights,
+                            std::optional<mlir::lm::Format> format,
+                            moe::ElementType attention,
+                            const kernels::Target &target) {
+  std::string pairs = target.recipeName();
+  kernels::Target wide = target;
+  wide.recipe = kernels::Recipe::WidenFMA;
+  // Head and router of a quantised model read rows of f32.
+  bool hasPairs = weights == moe::ElementType::BF16 && !format;
+  std::string names = format ? "group-sums, " : "";
+  names += hasPairs ? pairs : wide.recipeName();
+  if (attention == moe::ElementType::BF16 && !hasPairs)
+    names += ", " + pairs + " in attention";
+  return names;
+}
+
 static constexpr llvm::StringLiteral kStepName = "_mlir_ciface_moe_step";
 
 static std::string suffixOf(const MachineDescription &machine) {

@@ -42,6 +42,13 @@ struct CodeVersion {
   uint64_t layout = 0;
 };
 
+/// The recipes of a model's products (docs/numerics.md), the weights' first:
+/// "group-sums, widen-f32-fma".
+std::string recipesOf(moe::ElementType weights,
+                      std::optional<mlir::lm::Format> format,
+                      moe::ElementType attention,
+                      const kernels::Target &target);
+
 /// Gives every function and variable of a translated module a name that no
 /// other version has.
 void makeNamesDistinct(llvm::Module &module, const MachineDescription &machine);

@@ -62,7 +62,7 @@ llvm::Error Compilation::checkAttention() {
       return makeError("--attention=bf16: expected bf16 weights and a target "
                        "that multiplies pairs of bf16, found " +
                        StringRef(::moe::elementName(config->weightType)).lower() +
-                       " for " + each.describe());
+                       " on " + each.cpuName());
   return llvm::Error::success();
 }
 
@@ -193,7 +193,11 @@ static uint64_t weightBytes(const ::moe::ModelConfig &config,
   kept = std::min(kept, count);
   auto layout = mlir::lm::QuantisedLayout::of(*format);
   uint64_t block = layout.groups * mlir::lm::kGroup * 16;
-  return kept * width + (count - kept) * layout.blockLines() * 64 / block;
+  // Columns are padded to whole blocks: here hidden sizes stand for all.
+  uint64_t columns = std::max<int64_t>(config.hidden, 1);
+  uint64_t padded = llvm::alignTo(columns, layout.groups * mlir::lm::kGroup);
+  uint64_t packed = (count - kept) * padded / columns;
+  return kept * width + packed * layout.blockLines() * 64 / block;
 }
 
 /// What a user should know before waiting: the machine, and how much it will
@@ -201,7 +205,11 @@ static uint64_t weightBytes(const ::moe::ModelConfig &config,
 llvm::Error Compilation::estimate() {
   std::string line;
   for (const MachineDescription &each : machines)
-    line += (line.empty() ? "" : "; ") + each.describe();
+    line += (line.empty() ? "" : "; ") +
+            (config ? "target " + each.cpuName() + ", recipe " +
+                          recipesOf(config->weightType, options.weightFormat,
+                                    options.attention, each.kernels)
+                    : each.describe());
   bool embedded = options.weightsPlace == WeightsPlace::Embedded;
   if (!config || !emits(Emit::Executable)) {
     llvm::errs() << "moec: " << line << "\n";

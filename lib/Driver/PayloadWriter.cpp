@@ -96,23 +96,13 @@ static ordered_json stepDescription(const PayloadInputs &inputs,
   return step;
 }
 
-/// Quantised weights have a recipe of their own; the products beside them read
-/// rows of f32, which widens.
-static std::string recipeName(const PayloadInputs &inputs,
-                              const CodeVersion &version) {
-  kernels::Target target = version.machine.kernels;
-  if (!inputs.weightFormat)
-    return target.recipeName();
-  target.recipe = kernels::Recipe::WidenFMA;
-  return "group-sums, " + target.recipeName();
-}
-
 static ordered_json targetDescription(const PayloadInputs &inputs,
                                       const CodeVersion &version) {
   return {{"triple", version.machine.triple},
           {"cpu", version.machine.cpu},
           {"features", version.machine.required},
-          {"recipe", recipeName(inputs, version)},
+          {"recipe", recipesOf(inputs.config.weightType, inputs.weightFormat,
+                               version.attention, version.machine.kernels)},
           {"activation_type", typeName(version.activation)},
           {"attention_type", typeName(version.attention)},
           {"step", stepDescription(inputs, version.sizes)}};

@@ -47,7 +47,9 @@ void moec::remarkOnMachine(const MachineDescription &machine,
                       : "the target has no VDPBF16PS";
   say() << "recipe " << target.recipeName() << ": " << why << "\n";
   say() << "quantised weights: recipe group-sums, products by "
-        << (target.dotQuads ? "VPDPBUSD" : "VPMADDWD") << ", tiles of up to "
+        << (target.dotQuads ? "VPDPBUSD"
+                            : "VPMADDUBSW (nibbles) and VPMADDWD (bytes)")
+        << ", tiles of up to "
         << kernels::TileFamily::of(mlir::lm::Format::Int8, target)
                .maxRows(target)
         << " rows\n";

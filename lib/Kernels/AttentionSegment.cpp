@@ -70,7 +70,7 @@ private:
 
   /// Whether products with bf16 keys and values take pairs.
   bool takesPairs() const {
-    return shape.hasShortQueries && e.target.recipe == Recipe::DotPairs;
+    return shape.hasBF16Queries && e.target.recipe == Recipe::DotPairs;
   }
   bool isPlaced(Type element, int64_t columns) const;
 
@@ -99,7 +99,7 @@ private:
   double scale;
   /// The state of the unit's query u is row firstState + u, its sum row u.
   Value kvHead, states, firstState, sums;
-  Value scores, shortScores, wideKeys, wideValues;
+  Value scores, bf16Weights, wideKeys, wideValues;
   Value tileKeys, tileValues; // a block in f32
   Value base, from, to;       // of the block
 };
@@ -115,7 +115,7 @@ void SegmentEmitter::placeScratch(Value scratch) {
   };
   scores = place(MemRefType::get({kUnit, kBlock}, f32));
   sums = place(MemRefType::get({kUnit, e.lanes}, f32));
-  shortScores = place(MemRefType::get({kUnit, kBlock}, e.b.getBF16Type()));
+  bf16Weights = place(MemRefType::get({kUnit, kBlock}, e.b.getBF16Type()));
   wideKeys = place(shape.cache.wideKeysType(e));
   wideValues = place(shape.cache.wideValuesType(e));
 }
@@ -242,11 +242,11 @@ void SegmentEmitter::finish(Value count) {
 Value SegmentEmitter::storeWeights(Value p, Value u, int64_t column) {
   Type bf16 = e.b.getBF16Type();
   Value areShort =
-      shape.hasShortQueries ? shape.cache.valuesAre(e, bf16) : Value();
+      shape.hasBF16Queries ? shape.cache.valuesAre(e, bf16) : Value();
   if (areShort) {
     Value rounded = takesPairs() ? emitNarrowBF16(e, p) : e.narrow(p, bf16);
     if (takesPairs())
-      vector::StoreOp::create(e.b, e.loc, rounded, shortScores,
+      vector::StoreOp::create(e.b, e.loc, rounded, bf16Weights,
                               ValueRange{u, e.index(column)});
     p = e.select(areShort, e.widen(rounded), p);
   }
@@ -350,7 +350,7 @@ void SegmentEmitter::addColumns(int64_t queries, Value u, Range range,
     for (int64_t i = 0; i < queries; ++i) {
       SmallVector<Value> ps;
       if (dots)
-        ps.push_back(loadPair(e, shortScores, {e.add(u, i), j}));
+        ps.push_back(loadPair(e, bf16Weights, {e.add(u, i), j}));
       for (int64_t s = 0; s < perStep && !dots; ++s)
         ps.push_back(
             e.broadcast(e.loadScalar(scores, {e.add(u, i), e.add(j, s)})));

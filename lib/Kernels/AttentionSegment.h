@@ -29,7 +29,7 @@ struct AttentionShape {
   KVCache cache;
   int64_t group, window;
   /// Queries are bf16: so are the softmax's weights of bf16 values.
-  bool hasShortQueries;
+  bool hasBF16Queries;
 
   static AttentionShape of(mlir::lm::AttentionOp op);
 

@@ -424,8 +424,10 @@ void moec::kernels::emitKernel(Emitter &e, lm::AppendOp op, const Slot &slot) {
     });
   });
   cache.withValues(e, [&](const CacheHalf &values) {
+    // Half a pair of no rows would still be one.
     if (values.pairs)
-      return append.storePairsOfValues(values);
+      return e.when(e.less(append.first, append.last),
+                    [&] { append.storePairsOfValues(values); });
     each([&](Value row, Value head, Value start) {
       append.storeValue(values, row, head, start);
     });

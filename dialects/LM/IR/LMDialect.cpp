@@ -25,6 +25,14 @@ void LMDialect::initialize() {
 }
 
 /// (format_c1)
+LogicalResult LMDialect::verifyRegionResultAttribute(Operation *op, unsigned,
+                                                     unsigned number,
+                                                     NamedAttribute named) {
+  return op->emitOpError("result ")
+         << number << " has an attribute that the lm dialect does not know: "
+         << named.getName();
+}
+
 LogicalResult LMDialect::verifyRegionArgAttribute(Operation *op, unsigned,
                                                   unsigned number,
                                                   NamedAttribute named) {

@@ -40,16 +40,18 @@ def LM_Dialect : Dialect {
     `buffers` makes it part of the packed type.
 
     - (format_c1) `lm.format` is a quantised `#lm.format` on a static matrix,
-      or several, of f32, bf16 or f16.
+      or several, of f32, bf16 or f16, that a product reads as its weight.
     - (format_c2) in buffer form a product's `weight_format` says how the bytes
       of a quantised weight are read: it is there where the weight is a memref
-      of i8, and nowhere else.
+      of i8, [experts, panels, lines, 64] with lines of whole blocks, and
+      nowhere else.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::tensor::TensorDialect"];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
   let hasRegionArgAttrVerify = 1;
+  let hasRegionResultAttrVerify = 1;
   let extraClassDeclaration = [{
     void registerTypes();
   }];
@@ -196,6 +198,13 @@ def LM_StateType : LM_Type<"State", "state"> {
     /// True for the element type of q8_0.
     static bool isQuantised(::mlir::Type elementType) {
       return elementType.isInteger(8);
+    }
+    /// Bytes of an element, and of the scale of a head at one position.
+    static int64_t getElementBytes(::mlir::Type elementType) {
+      return elementType.getIntOrFloatBitWidth() / 8;
+    }
+    static int64_t getScaleBytes(::mlir::Type elementType) {
+      return isQuantised(elementType) ? sizeof(float) : 0;
     }
     /// Elements that a head takes in memory: bf16 lies in pairs.
     int64_t getPaddedHeadDim() const;

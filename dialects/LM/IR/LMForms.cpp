@@ -107,13 +107,27 @@ LogicalResult mlir::lm::verifyElements(Operation *op, StringRef label,
                            << elements << " elements, got " << vector.getType();
 }
 
+/// Whether the bytes of a quantised weight are whole blocks of its format.
+static LogicalResult verifyBlocks(Operation *op, MemRefType buffer,
+                                  Format format) {
+  int64_t blockLines = QuantisedLayout::of(format).blockLines();
+  if (buffer.hasStaticShape() && buffer.getRank() == 4 &&
+      buffer.getDimSize(3) == 64 && buffer.getDimSize(2) > 0 &&
+      buffer.getDimSize(2) % blockLines == 0)
+    return success();
+  return op->emitOpError("(format_c2) a weight of ")
+         << stringifyFormat(format)
+         << " must be experts x panels x lines x 64 bytes, lines a multiple of "
+         << blockLines << ", got " << buffer;
+}
+
 LogicalResult
 mlir::lm::verifyWeightFormat(Operation *op, Value weight,
                              std::optional<Format> format) {
   auto buffer = dyn_cast<MemRefType>(weight.getType());
   bool isBytes = buffer && buffer.getElementType().isInteger(8);
   if (isBytes == (format && isQuantised(*format)) && (isBytes || !format))
-    return success();
+    return isBytes ? verifyBlocks(op, buffer, *format) : success();
   return op->emitOpError("(format_c2) a weight that is a memref of i8 needs a "
                          "quantised weight_format, and no other may have one, "
                          "got ")

@@ -138,9 +138,8 @@ void PackedType::print(AsmPrinter &printer) const {
 //===----------------------------------------------------------------------===//
 
 int64_t StateType::getRowBytes(Type elementType) const {
-  int64_t width = elementType.getIntOrFloatBitWidth() / 8;
-  int64_t scale = isQuantised(elementType) ? sizeof(float) : 0;
-  return getPaddedHeadDim() * width + scale;
+  return getPaddedHeadDim() * getElementBytes(elementType) +
+         getScaleBytes(elementType);
 }
 
 int64_t StateType::getPaddedHeadDim() const {

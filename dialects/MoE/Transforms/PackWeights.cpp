@@ -186,13 +186,22 @@ LogicalResult WeightPacker::packOperands(Operation *op) {
       .Default([](Operation *) { return success(); });
 }
 
+/// Packing takes `lm.format` away; what is left of it was in vain.
+static LogicalResult verifyFormatsUsed(ModuleOp module) {
+  for (auto function : module.getOps<func::FuncOp>())
+    for (unsigned i = 0; i < function.getNumArguments(); ++i)
+      if (function.getArgAttr(i, lm::kFormatAttr))
+        return function.emitOpError("(format_c1) lm.format of argument ")
+               << i << ": no product reads it as a weight";
+  return success();
+}
+
 LogicalResult WeightPacker::run() {
-  return failure(module
-                     .walk([&](Operation *op) {
-                       return failed(packOperands(op)) ? WalkResult::interrupt()
-                                                       : WalkResult::advance();
-                     })
-                     .wasInterrupted());
+  WalkResult packed = module.walk([&](Operation *op) {
+    return failed(packOperands(op)) ? WalkResult::interrupt()
+                                    : WalkResult::advance();
+  });
+  return packed.wasInterrupted() ? failure() : verifyFormatsUsed(module);
 }
 
 namespace {

@@ -35,15 +35,9 @@ struct StateSize {
         rows(type.getHeads()) {}
   StateSize() = default;
 
-  static int64_t elementBytes(Type elementType) {
-    return elementType.getIntOrFloatBitWidth() / 8;
-  }
-  static int64_t scaleBytes(Type elementType) {
-    return lm::StateType::isQuantised(elementType) ? sizeof(float) : 0;
-  }
   int64_t bytesOf(Type elementType) const {
-    return elements * elementBytes(elementType) +
-           rows * scaleBytes(elementType);
+    return elements * lm::StateType::getElementBytes(elementType) +
+           rows * lm::StateType::getScaleBytes(elementType);
   }
 };
 
@@ -452,8 +446,8 @@ void FunctionConverter::mapStepArguments(Block &block) {
   context.valueType = args[12];
   context.slots = args[13];
   if (!facts.stateTypes.empty()) {
-    elementBytes = ofTypes(StateSize::elementBytes);
-    scaleBytes = ofTypes(StateSize::scaleBytes);
+    elementBytes = ofTypes(lm::StateType::getElementBytes);
+    scaleBytes = ofTypes(lm::StateType::getScaleBytes);
   }
   // (tokens, position, rows) -> logits
   Block &old = function.getBody().front();
@@ -463,6 +457,9 @@ void FunctionConverter::mapStepArguments(Block &block) {
 }
 
 void FunctionConverter::convertSignature() {
+  // Arguments and results become others: what was said of them is over.
+  function.removeArgAttrsAttr();
+  function.removeResAttrsAttr();
   isStep = function->hasAttr(kStepAttr);
   Block &old = function.getBody().front();
   SmallVector<Type> oldTypes(function.getArgumentTypes());

@@ -122,30 +122,54 @@ static std::string modelName(const ModelInfo &model) {
                                                           : model.quantisation);
 }
 
-static std::string markdownHead() {
-  return "| model | size | params | threads | test | t/s |\n"
-         "| --- | ---: | ---: | ---: | ---: | ---: |\n";
+/// Columns of the cache's types, as llama-bench's: where they are chosen.
+static std::string typeColumns(const CommandContext &context,
+                               const std::string &keys,
+                               const std::string &values) {
+  KVChoice choice = context.options.session.kv;
+  bool isDefault = choice.keys == 0 && choice.values == 0;
+  return isDefault ? "" : keys + " | " + values + " | ";
 }
 
-static std::string markdownRow(const Payload &payload,
+static std::string markdownHead(const CommandContext &context) {
+  return "| model | size | params | threads | " +
+         typeColumns(context, "type_k", "type_v") + "test | t/s |\n" +
+         "| --- | ---: | ---: | ---: | " +
+         typeColumns(context, "---", "---") + "---: | ---: |\n";
+}
+
+static std::string markdownRow(const CommandContext &context,
                                const BenchResult &result) {
+  const Payload &payload = context.payload();
+  const std::vector<KVType> &types = payload.step().kvTypes;
+  KVChoice choice = context.options.session.kv;
   int64_t weights = int64_t(
       payload.sections.find(kWeightsSection)->second.bytes.size());
   return "| " + modelName(payload.model) + " | " + sizeText(weights) + " | " +
          countText(payload.model.parametersTotal) + " | " +
-         std::to_string(result.test.threads) + " | " + result.test.name() +
+         std::to_string(result.test.threads) + " | " +
+         typeColumns(context, types[choice.keys].name,
+                     types[choice.values].name) +
+         result.test.name() +
          " | " + fixed(result.mean(), 2) + " ± " +
          fixed(result.deviation(), 2) + " |\n";
 }
 
-static nlohmann::ordered_json jsonEntry(const Payload &payload,
+static nlohmann::ordered_json jsonEntry(const CommandContext &context,
                                         const BenchResult &result) {
+  const Payload &payload = context.payload();
+  const std::vector<KVType> &types = payload.step().kvTypes;
+  KVChoice choice = context.options.session.kv;
   nlohmann::ordered_json entry;
   entry["model_type"] = modelName(payload.model);
   entry["model_size"] =
       payload.sections.find(kWeightsSection)->second.bytes.size();
   entry["model_n_params"] = payload.model.parametersTotal;
   entry["cpu_target"] = payload.target().cpu;
+  entry["recipe"] = payload.target().recipe;
+  entry["attention_type"] = payload.target().attentionType;
+  entry["type_k"] = types[choice.keys].name;
+  entry["type_v"] = types[choice.values].name;
   entry["n_threads"] = result.test.threads;
   entry["n_prompt"] = result.test.prompt;
   entry["n_gen"] = result.test.generate;
@@ -167,7 +191,7 @@ Result<int> benchCommand(const CommandContext &context) {
       return passOn(session);
   auto entries = nlohmann::ordered_json::array();
   if (markdown)
-    if (Result<bool> open = writeOut(markdownHead()); !open || !*open)
+    if (Result<bool> open = writeOut(markdownHead(context)); !open || !*open)
       return open ? Result<int>(0) : passOn(open);
   context.population->wait();
   for (const BenchTest &test : tests) {
@@ -177,10 +201,10 @@ Result<int> benchCommand(const CommandContext &context) {
     if (interrupted())
       return kInterruptedStatus;
     if (!markdown) {
-      entries.push_back(jsonEntry(context.payload(), *result));
+      entries.push_back(jsonEntry(context, *result));
       continue;
     }
-    Result<bool> open = writeOut(markdownRow(context.payload(), *result));
+    Result<bool> open = writeOut(markdownRow(context, *result));
     if (!open || !*open)
       return open ? Result<int>(0) : passOn(open);
   }

@@ -122,9 +122,9 @@ public:
         ->capture_default_str()
         ->transform(number(0, 1))
         ->type_name("P");
-    command.add_option("-s,--seed", options.seed, "default: random, printed")
+    command.add_option("-s,--seed", options.seed, "-1, the default: random, printed")
         ->type_name("N")
-        ->transform(wholeNumber(0, std::numeric_limits<uint32_t>::max()));
+        ->transform(wholeNumber(-1, std::numeric_limits<uint32_t>::max()));
     command.add_flag("--greedy", options.greedy, "same as --temp 0");
     command.add_flag("--ignore-eos", options.ignoreEos,
                      "do not stop at EOS");

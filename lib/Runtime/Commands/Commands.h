@@ -44,7 +44,8 @@ struct CommandOptions {
   bool ignoreEos = false;
   bool greedy = false;
   SamplerOptions sampler;
-  std::optional<uint32_t> seed;
+  /// Negative: random.
+  int64_t seed = -1;
 
   // logits, generate
   std::string tokens, out;

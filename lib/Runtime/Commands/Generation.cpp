@@ -95,7 +95,8 @@ Result<GenerationSetup> setUpGeneration(const CommandContext &context,
   SamplerOptions sampler = options.sampler;
   if (options.greedy)
     sampler.temperature = 0;
-  sampler.seed = options.seed ? *options.seed : std::random_device()();
+  sampler.seed =
+      options.seed < 0 ? std::random_device()() : uint32_t(options.seed);
   std::unique_ptr<TraceOutput> trace;
   Result<Session> session = openSession(context, trace);
   if (!session)

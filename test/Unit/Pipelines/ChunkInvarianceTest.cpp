@@ -136,6 +136,23 @@ TEST(ChunkInvariance, Segments) {
 
 /// Attention blocks that start with the chunk must show, or this test could
 /// not see a broken contract.
+/// A call of no rows leaves a cache as it is, also amid a pair of positions.
+TEST(ChunkInvariance, NoRowsWriteNothing) {
+  for (const Variant &variant : getVariants()) {
+    RandomCase graph(makeAttentionGraph({.cache = "bf16"}), 7, variant);
+    llvm::Error error = graph.prepare();
+    ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+    Sequence sequence;
+    auto first = graph.call(0, 3, 2, sequence);
+    ASSERT_TRUE(bool(first)) << llvm::toString(first.takeError());
+    std::vector<char> before(sequence.cacheBytes[0].bytes.begin(),
+                             sequence.cacheBytes[0].bytes.end());
+    auto none = graph.call(3, 3, 2, sequence);
+    ASSERT_TRUE(bool(none)) << llvm::toString(none.takeError());
+    EXPECT_TRUE(llvm::equal(before, sequence.cacheBytes[0].bytes));
+  }
+}
+
 TEST(ChunkInvariance, NoticesBlocksThatStartWithTheChunk) {
   Variant variant = getVariants().front();
   variant.machine.kernels.blocksFromChunk = true;

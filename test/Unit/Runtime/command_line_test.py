@@ -192,6 +192,10 @@ class Run(Case):
         self.assertRegex(result.stderr.decode(), r"pp: \d+ tokens.*t/s; tg: \d+ tokens?.*")
         self.assertEqual(run("-p", "Hello", "-n", 4, "--no-perf").stderr, b"")
 
+    def test_seed_minus_one_is_random(self):
+        outs = {self.ok("-p", "Hello", "-n", 12, "--seed", -1, "--temp", 5) for _ in range(3)}
+        self.assertGreater(len(outs), 1)
+
     def test_seed_repeats(self):
         outs = {self.ok("-p", "Hello", "-n", 12, "--seed", 5, "--temp", 5) for _ in range(3)}
         self.assertEqual(len(outs), 1)
@@ -262,9 +266,9 @@ class Usage(Case):
                 (["run", "-n", ""], "--n-predict: expected a whole number from -1 to 1099511627776, got ''"),
                 (["run", "-t", "x"], "--threads: expected a whole number from 1 to 1024, got 'x'"),
                 (["run", "-t", "0"], "--threads: expected a whole number from 1 to 1024, got '0'"),
-                (["run", "--seed", "abc"], "--seed: expected a whole number from 0 to 4294967295, got 'abc'"),
+                (["run", "--seed", "abc"], "--seed: expected a whole number from -1 to 4294967295, got 'abc'"),
                 (["run", "--seed", "4294967296"],
-                 "--seed: expected a whole number from 0 to 4294967295, got '4294967296'"),
+                 "--seed: expected a whole number from -1 to 4294967295, got '4294967296'"),
                 (["run", "--chunk", "9" * 30], "--chunk: expected a whole number from 1 to 1073741824, got '9999"),
                 (["run", "--temp", "nan"], "--temp: expected a number from 0 to 1000000, got 'nan'"),
                 (["run", "--top-p", "1.5"], "--top-p: expected a number from 0 to 1, got '1.5'"),
@@ -312,7 +316,11 @@ class Usage(Case):
     def test_bench(self):
         out = self.ok("bench", "-p", "16,32", "-n", "4", "-t", "1,2", "-r", "2").decode()
         self.assertEqual(len(out.splitlines()), 2 + 6)
-        entries = json.loads(self.ok("bench", "-p", "8", "-n", "0", "-r", "3", "-o", "json"))
+        self.assertIn("| 1 | bf16 | q8_0 | pp16 |", self.ok("bench", "-p", "16", "-n", "0", "-t", "1", "-r", "1", "-ctv",
+                                                           "q8_0").decode())
+        entries = json.loads(self.ok("bench", "-p", "8", "-n", "0", "-r", "3", "-o", "json", "-ctv", "q8_0"))
+        self.assertEqual((entries[0]["type_k"], entries[0]["type_v"], entries[0]["attention_type"]),
+                         ("bf16", "q8_0", "f32"))
         self.assertEqual([(e["n_prompt"], e["n_gen"], len(e["samples_ts"])) for e in entries], [(8, 0, 3)])
         self.error("bench", "-p", "0", "-n", "0")
         for form in ("md", "json"):

@@ -12,7 +12,7 @@ func.func @buffers(%x: memref<?x64xf32>, %w: memref<1x2x17x64xi8>, %g: memref<8x
   // CHECK: lm.gated_linear %{{.*}}, %{{.*}} <silu> outs(%{{.*}}) {weight_format = #lm.format<mxfp4>}
   lm.gated_linear %x, %w <silu> outs(%h) {weight_format = #lm.format<mxfp4>} : (memref<?x64xf32>, memref<1x2x17x64xi8>, memref<?x16xf32>) -> ()
   // CHECK: moe.grouped_matmul %{{.*}}, %{{.*}} by %{{.*}} outs(%{{.*}}) {weight_format = #lm.format<int4>}
-  moe.grouped_matmul %x, %g by %a, %b, %c, %d outs(%y) {weight_format = #lm.format<int4>} : (memref<?x64xf32>, memref<8x2x17x64xi8>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>) -> ()
+  moe.grouped_matmul %x, %g by %a, %b, %c, %d outs(%y) {weight_format = #lm.format<int4>} : (memref<?x64xf32>, memref<8x2x9x64xi8>, memref<9xi32>, memref<9xi32>, memref<?xi32>, memref<?xi32>, memref<?x32xf32>) -> ()
   return
 }
 

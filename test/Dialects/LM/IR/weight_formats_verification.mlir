@@ -69,3 +69,26 @@ func.func @pack_c1(%w: tensor<8x64xbf16>) {
   %p = moe.pack %w : tensor<8x64xbf16> -> !lm.packed<8x32xint8, panel>
   return
 }
+
+// -----
+
+func.func @format_c2_blocks(%x: memref<?x64xf32>, %w: memref<1x2x9x64xi8>, %y: memref<?x32xf32>) {
+  // expected-error @below {{(format_c2) a weight of int8 must be experts x panels x lines x 64 bytes, lines a multiple of 17, got 'memref<1x2x9x64xi8>'}}
+  lm.linear %x, %w outs(%y) {weight_format = #lm.format<int8>} : (memref<?x64xf32>, memref<1x2x9x64xi8>, memref<?x32xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @format_c2_rank(%x: memref<?x64xf32>, %w: memref<1152xi8>, %y: memref<?x32xf32>) {
+  // expected-error @below {{(format_c2) a weight of int4 must be experts x panels x lines x 64 bytes, lines a multiple of 9, got 'memref<1152xi8>'}}
+  lm.linear %x, %w outs(%y) {weight_format = #lm.format<int4>} : (memref<?x64xf32>, memref<1152xi8>, memref<?x32xf32>) -> ()
+  return
+}
+
+// -----
+
+// expected-error @below {{result 0 has an attribute that the lm dialect does not know: "lm.format"}}
+func.func @result(%x: tensor<4x64xf32>) -> (tensor<4x64xf32> {lm.format = #lm.format<int4>}) {
+  return %x : tensor<4x64xf32>
+}

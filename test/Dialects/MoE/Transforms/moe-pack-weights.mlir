@@ -125,3 +125,10 @@ func.func @quantised_router(%x: tensor<?x64xf32>, %g: tensor<8x64xf32> {lm.forma
   %w, %i, %p = moe.route %x, %g <top_k = 2> experts(8) : (tensor<?x64xf32>, tensor<8x64xf32>) -> (tensor<?x2xf32>, tensor<?x2xi32>, !moe.plan<8, 2>)
   return %w, %i : tensor<?x2xf32>, tensor<?x2xi32>
 }
+
+// -----
+
+// expected-error @below {{(format_c1) lm.format of argument 1: no product reads it as a weight}}
+func.func @format_of_rows(%x: tensor<?x64xf32>, %u: tensor<32x64xf32> {lm.format = #lm.format<int4>}) -> tensor<?x64xf32> {
+  return %x : tensor<?x64xf32>
+}

@@ -82,3 +82,12 @@ func.func private @chosen(%k: tensor<?x32xf32>, %kv: !lm.state<2x16x(f32, i8)>, 
   lm.append %k, %k state(%kv) at %p : tensor<?x32xf32>, tensor<?x32xf32>, !lm.state<2x16x(f32, i8)>
   return
 }
+
+// Attributes of arguments and results are of those that are gone.
+// CHECK-LABEL: func.func @attributes(
+// CHECK-NOT:     llvm.
+// CHECK:         return
+func.func @attributes(%x: tensor<?x8xf32> {llvm.noalias}) -> (tensor<?x8xf32> {llvm.noundef}) {
+  %y = lm.add %x, %x : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}

@@ -59,10 +59,11 @@ llvm::Error Compilation::checkAttention() {
     return llvm::Error::success();
   for (const MachineDescription &each : machines)
     if (activationType(config->weightType, each.kernels) != options.attention)
-      return makeError("--attention=bf16: expected bf16 weights and a target "
-                       "that multiplies pairs of bf16, found " +
-                       StringRef(::moe::elementName(config->weightType)).lower() +
-                       " on " + each.cpuName());
+      return makeError(
+          "--attention=bf16: expected bf16 weights and a target "
+          "that multiplies pairs of bf16, found " +
+          StringRef(::moe::elementName(config->weightType)).lower() + " on " +
+          each.cpuName());
   return llvm::Error::success();
 }
 

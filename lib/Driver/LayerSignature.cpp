@@ -47,30 +47,31 @@ bool LayerSignature::isEmptyWithoutTokens() const {
 /// Words that C or C++ keeps for itself.
 static bool isKeyword(StringRef name) {
   static const llvm::StringSet<> words = {
-      "alignas",  "alignof",  "and",      "asm",       "auto",     "bool",
-      "break",    "case",     "catch",    "char",      "class",    "const",
-      "continue", "decltype", "default",  "delete",    "do",       "double",
-      "else",     "enum",     "explicit", "export",    "extern",   "false",
-      "float",    "for",      "friend",   "goto",      "if",       "inline",
-      "int",      "long",     "mutable",  "namespace", "new",      "noexcept",
-      "not",      "nullptr",  "operator", "or",        "private",  "protected",
-      "public",   "register", "requires", "restrict",  "return",   "short",
-      "signed",   "sizeof",   "static",   "struct",    "switch",   "template",
-      "this",     "throw",    "true",     "try",       "typedef",  "typename",
-      "union",    "unsigned", "using",    "virtual",   "void",     "volatile",
+      "alignas",  "alignof",  "and",      "asm",       "auto",    "bool",
+      "break",    "case",     "catch",    "char",      "class",   "const",
+      "continue", "decltype", "default",  "delete",    "do",      "double",
+      "else",     "enum",     "explicit", "export",    "extern",  "false",
+      "float",    "for",      "friend",   "goto",      "if",      "inline",
+      "int",      "long",     "mutable",  "namespace", "new",     "noexcept",
+      "not",      "nullptr",  "operator", "or",        "private", "protected",
+      "public",   "register", "requires", "restrict",  "return",  "short",
+      "signed",   "sizeof",   "static",   "struct",    "switch",  "template",
+      "this",     "throw",    "true",     "try",       "typedef", "typename",
+      "union",    "unsigned", "using",    "virtual",   "void",    "volatile",
       "while",    "xor",      "main",     "memcpy",    "memset"};
   return words.contains(name);
 }
 
 static bool isIdentifier(StringRef name) {
   return !name.empty() && !llvm::isDigit(name[0]) && !isKeyword(name) &&
-         llvm::all_of(name, [](char c) { return llvm::isAlnum(c) || c == '_'; });
+         llvm::all_of(name,
+                      [](char c) { return llvm::isAlnum(c) || c == '_'; });
 }
 
 /// Names that generated code or its libraries use.
 static bool isReserved(StringRef name) {
-  for (StringRef prefix : {"kernel_", "tile_", "tiles_", "record_", "moe_", "omp_",
-                           "_"})
+  for (StringRef prefix :
+       {"kernel_", "tile_", "tiles_", "record_", "moe_", "omp_", "_"})
     if (name.starts_with(prefix))
       return true;
   return false;
@@ -163,8 +164,8 @@ void RowAnalysis::visitResult(Operation &op, OpResult result) {
 //===----------------------------------------------------------------------===//
 
 static bool hasElementOfC(Type type) {
-  return type.isF32() || type.isBF16() || type.isF16() ||
-         type.isInteger(32) || type.isInteger(64) || type.isInteger(8);
+  return type.isF32() || type.isBF16() || type.isF16() || type.isInteger(32) ||
+         type.isInteger(64) || type.isInteger(8);
 }
 
 static bool isTensorOfC(Type type) {
@@ -206,14 +207,12 @@ static llvm::Error checkArguments(func::FuncOp function) {
     if (!isTensorOfC(type) && !isa<lm::StateType, IndexType>(type) &&
         !type.isInteger(32) && !type.isInteger(64))
       return makeError(placeOf(function) + "argument " + llvm::Twine(i) +
-                       " has type " + show(type) +
-                       "; " + expectedTensor +
+                       " has type " + show(type) + "; " + expectedTensor +
                        ", an !lm.state, index, i32 or i64");
   for (auto [i, type] : llvm::enumerate(function.getResultTypes()))
     if (!isTensorOfC(type))
       return makeError(placeOf(function) + "result " + llvm::Twine(i) +
-                       " has type " + show(type) +
-                       "; " + expectedTensor);
+                       " has type " + show(type) + "; " + expectedTensor);
   return llvm::Error::success();
 }
 
@@ -255,12 +254,13 @@ static llvm::Error unknownRows(func::FuncOp function, size_t number,
     maker = (", which '" + op->getName().getStringRef() + "' makes,").str();
   return makeError((place.empty() ? "" : place + ": ") + "function '" +
                    function.getName() + "': result " + llvm::Twine(number) +
-                   maker + " has a number of rows that follows from no "
-                           "argument");
+                   maker +
+                   " has a number of rows that follows from no "
+                   "argument");
 }
 
-static llvm::Expected<LayerSignature>
-describeFunction(func::FuncOp function, const GraphFile &graph) {
+static llvm::Expected<LayerSignature> describeFunction(func::FuncOp function,
+                                                       const GraphFile &graph) {
   LayerSignature signature;
   signature.name = function.getName().str();
   RowAnalysis rows(function);
@@ -280,10 +280,12 @@ describeFunction(func::FuncOp function, const GraphFile &graph) {
   auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
   for (auto [i, result] : llvm::enumerate(ret.getOperands())) {
     // What no op writes is copied, as rows of floats.
-    bool isWritten = result.getDefiningOp() &&
-                     !llvm::is_contained(ret.getOperands().take_front(i), result);
+    bool isWritten =
+        result.getDefiningOp() &&
+        !llvm::is_contained(ret.getOperands().take_front(i), result);
     if (!isWritten &&
-        !isa<FloatType>(cast<RankedTensorType>(result.getType()).getElementType()))
+        !isa<FloatType>(
+            cast<RankedTensorType>(result.getType()).getElementType()))
       return makeError(placeOf(function) + "result " + llvm::Twine(i) +
                        " is an argument or returned twice; expected a value "
                        "of its own, or floats");

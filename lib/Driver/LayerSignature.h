@@ -1,4 +1,4 @@
-//===- LayerSignature.h - Public functions of a graph, as C sees them -*- C++ -*-//
+//===- LayerSignature.h - Functions of a graph as C sees them ---*- C++ -*-===//
 //
 // Part of moe-mlir.
 //

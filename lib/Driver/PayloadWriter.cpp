@@ -22,8 +22,8 @@
 
 using namespace mlir;
 using namespace moec;
-using nlohmann::ordered_json;
 using ::moe::runtime::alignToPayload;
+using nlohmann::ordered_json;
 
 namespace {
 struct Section {
@@ -205,9 +205,9 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
     progress.report(written);
     return output.writeAt(bytes, at);
   };
-  if (llvm::Error error = packWeights(inputs.versions.front().placements,
-                                      inputs.weights, inputs.config,
-                                      inputs.threads, sink))
+  if (llvm::Error error =
+          packWeights(inputs.versions.front().placements, inputs.weights,
+                      inputs.config, inputs.threads, sink))
     return error;
   std::vector<char> padding(sections[0].bytes - written, 0);
   if (llvm::Error error = sink(padding))
@@ -217,7 +217,7 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
   for (auto [i, file] : llvm::enumerate(inputs.files))
     if (llvm::Error error =
             output.writeAt({file.bytes.data(), file.bytes.size()},
-                    offset + data + sections[i + 1].offset))
+                           offset + data + sections[i + 1].offset))
       return error;
   std::string header = renderHeader(inputs, sections);
   ::moe::runtime::PayloadPrefix prefix = {};

@@ -9,11 +9,11 @@
 #include "CodeVersion.h"
 
 #include "Diagnostics.h"
-#include "lib/Kernels/MicroKernel.h"
 #include "Progress.h"
 #include "dialects/LM/IR/LMDialect.h"
 #include "dialects/MoE/IR/MoEDialect.h"
 #include "dialects/MoE/Transforms/BufferContext.h"
+#include "lib/Kernels/MicroKernel.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Object/ELFObjectFile.h"
@@ -30,14 +30,13 @@ static bool isHost(StringRef asked) {
   return asked.empty() || asked == "native";
 }
 
-void moec::remarkOnMachine(const MachineDescription &machine,
-                           StringRef asked) {
+void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
   const kernels::Target &target = machine.kernels;
   say() << machine.cpuName() << ": "
-           << (isHost(asked) ? "this host" : "--target") << ", "
-           << target.lanes << " lanes of f32, " << target.registers
-           << " vector registers, tiles of up to " << target.maxTileRows()
-           << " rows\n";
+        << (isHost(asked) ? "this host" : "--target") << ", " << target.lanes
+        << " lanes of f32, " << target.registers
+        << " vector registers, tiles of up to " << target.maxTileRows()
+        << " rows\n";
   bool pairs = target.recipe == kernels::Recipe::DotPairs;
   StringRef why = target.emulate ? "--emulate-isa"
                   : pairs
@@ -46,13 +45,13 @@ void moec::remarkOnMachine(const MachineDescription &machine,
                       ? "VDPBF16PS is slower than widening on this CPU"
                       : "the target has no VDPBF16PS";
   say() << "recipe " << target.recipeName() << ": " << why << "\n";
-  say() << "quantised weights: recipe group-sums, products by "
-        << (target.dotQuads ? "VPDPBUSD"
-                            : "VPMADDUBSW (nibbles) and VPMADDWD (bytes)")
-        << ", tiles of up to "
-        << kernels::TileFamily::of(mlir::lm::Format::Int8, target)
-               .maxRows(target)
-        << " rows\n";
+  say()
+      << "quantised weights: recipe group-sums, products by "
+      << (target.dotQuads ? "VPDPBUSD"
+                          : "VPMADDUBSW (nibbles) and VPMADDWD (bytes)")
+      << ", tiles of up to "
+      << kernels::TileFamily::of(mlir::lm::Format::Int8, target).maxRows(target)
+      << " rows\n";
 }
 
 //===----------------------------------------------------------------------===//
@@ -62,8 +61,7 @@ void moec::remarkOnMachine(const MachineDescription &machine,
 static void missed(Operation *op, StringRef what, const llvm::Twine &why) {
   std::string place = describeLocation(op->getLoc());
   say() << (place.empty() ? "" : place + ": ") << "'"
-           << op->getName().getStringRef() << "' " << what << ": " << why
-           << "\n";
+        << op->getName().getStringRef() << "' " << what << ": " << why << "\n";
 }
 
 static std::string whyNoRoute(mlir::moe::RouterOp router) {
@@ -119,9 +117,8 @@ static std::vector<Symbol> functionsOf(StringRef object) {
     else
       llvm::consumeError(name.takeError());
   }
-  llvm::sort(result, [](const Symbol &a, const Symbol &b) {
-    return a.name < b.name;
-  });
+  llvm::sort(result,
+             [](const Symbol &a, const Symbol &b) { return a.name < b.name; });
   return result;
 }
 
@@ -138,7 +135,7 @@ static void list(StringRef what, ArrayRef<Symbol> symbols, StringRef prefix) {
                            name.drop_front(prefix.size()), symbol.bytes);
   }
   say() << count << " " << what << ", " << bytes << " bytes of code"
-           << (count ? ": " + names : "") << "\n";
+        << (count ? ": " + names : "") << "\n";
 }
 
 void moec::remarkOnCode(ModuleOp module, const MachineDescription &machine,
@@ -147,13 +144,14 @@ void moec::remarkOnCode(ModuleOp module, const MachineDescription &machine,
   list("register tiles", symbols, "tile_");
   list("loops over tiles", symbols, "tiles_");
   list("kernels", symbols, "kernel_");
-  if (auto arena = module->getAttrOfType<DictionaryAttr>(mlir::moe::kArenaAttr)) {
+  if (auto arena =
+          module->getAttrOfType<DictionaryAttr>(mlir::moe::kArenaAttr)) {
     auto number = [&](StringRef name) {
       return arena.getAs<IntegerAttr>(name).getInt();
     };
     say() << "arena: " << number("per_token") << " bytes a token, "
-             << number("fixed") << " fixed, " << number("per_thread")
-             << " of scratch a thread\n";
+          << number("fixed") << " fixed, " << number("per_thread")
+          << " of scratch a thread\n";
   }
   auto layout = module->getAttrOfType<DictionaryAttr>(mlir::moe::kLayoutAttr);
   if (!layout)
@@ -162,7 +160,7 @@ void moec::remarkOnCode(ModuleOp module, const MachineDescription &machine,
   if (!bytes)
     return;
   ArrayRef<int64_t> state = stateBytesPerPosition(module);
-  say() << "packed weights: " << showBytes(bytes) << ", KV cache: "
-        << (state.empty() ? 0 : 2 * state.front())
+  say() << "packed weights: " << showBytes(bytes)
+        << ", KV cache: " << (state.empty() ? 0 : 2 * state.front())
         << " bytes a position of its default type\n";
 }

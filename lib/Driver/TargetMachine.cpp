@@ -41,9 +41,9 @@ static bool hasFastDotPairs(llvm::StringRef cpu) {
 
 /// How weights stream from memory best: Zen 4's own prefetchers follow two
 /// streams, and fetching in software costs a fifth (97 against 75 % of the read
-/// bandwidth at T=1, OLMoE's layer); Intel's server cores want it (93 %). Blocks
-/// of rows leave time between lines: there the second-level cache takes more of
-/// them than the first waits for (T=64: 83 against 68 % of the floor).
+/// bandwidth at T=1, OLMoE's layer); Intel's server cores want it (93 %).
+/// Blocks of rows leave time between lines: there the second-level cache takes
+/// more of them than the first waits for (T=64: 83 against 68 % of the floor).
 static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
   if (cpu != "znver4" && cpu != "znver5")
     return;
@@ -58,9 +58,10 @@ static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
 static void avoidUnasked(MachineDescription &machine,
                          const llvm::StringMap<bool> &has) {
   for (llvm::StringRef name :
-       {"xop", "fma4", "tbm", "lwp", "sse4a", "egpr", "push2pop2", "ppx", "ndd",
-        "ccmp", "nf", "cf", "zu", "avx10.1", "avx10.1-512", "avx10.2",
-        "avx10.2-512", "avxifma", "avxneconvert", "avxvnniint8",
+       {"xop",         "fma4",        "tbm",     "lwp",          "sse4a",
+        "egpr",        "push2pop2",   "ppx",     "ndd",          "ccmp",
+        "nf",          "cf",          "zu",      "avx10.1",      "avx10.1-512",
+        "avx10.2",     "avx10.2-512", "avxifma", "avxneconvert", "avxvnniint8",
         "avxvnniint16"})
     if (has.lookup(name))
       machine.features += (machine.features.empty() ? "-" : ",-") + name.str();
@@ -95,8 +96,8 @@ fromFeatures(MachineDescription machine, const llvm::StringMap<bool> &has,
   return machine;
 }
 
-llvm::Expected<MachineDescription>
-moec::describeMachine(llvm::StringRef name, bool emulateISA) {
+llvm::Expected<MachineDescription> moec::describeMachine(llvm::StringRef name,
+                                                         bool emulateISA) {
   initializeBackEnd();
   MachineDescription machine;
   machine.triple = "x86_64-unknown-linux-gnu";
@@ -127,8 +128,8 @@ moec::describeMachine(llvm::StringRef name, bool emulateISA) {
                      "'; expected native, x86-64-v3, x86-64-v4 or the name of "
                      "a CPU that LLVM knows");
   machine.cpu = name.str();
-  std::unique_ptr<llvm::MCSubtargetInfo> chosen(target->createMCSubtargetInfo(
-      llvm::Triple(machine.triple), name, ""));
+  std::unique_ptr<llvm::MCSubtargetInfo> chosen(
+      target->createMCSubtargetInfo(llvm::Triple(machine.triple), name, ""));
   for (const llvm::SubtargetFeatureKV &feature :
        chosen->getEnabledProcessorFeatures())
     has[feature.Key] = true;
@@ -154,8 +155,8 @@ moec::describeMachines(llvm::StringRef names, bool emulateISA) {
     // "native" may be the name of a machine beside it.
     for (const MachineDescription &other : machines)
       if (other.cpu == machine->cpu)
-        return makeError("--target: " + machine->cpu +
-                         " twice in '" + names + "'; expected it once");
+        return makeError("--target: " + machine->cpu + " twice in '" + names +
+                         "'; expected it once");
     machines.push_back(std::move(*machine));
   }
   return machines;

@@ -190,8 +190,8 @@ Value ModelBuilder::buildAttention(Value hidden, func::FuncOp function,
         .getResult(0);
   };
   // Keys are rounded when they are stored, as what the cache holds.
-  Value q = project("q", qWidth, config.heads, config.qBias,
-                    typeOf(types.queries));
+  Value q =
+      project("q", qWidth, config.heads, config.qBias, typeOf(types.queries));
   Value k = project("k", kvWidth, config.kvHeads, config.kBias, f32);
   Value v = linear(x, "attn.v", kvWidth, config.vBias, config.clipQKV);
   Value attended =
@@ -215,10 +215,10 @@ Value ModelBuilder::buildFeedForward(Value hidden,
   if (!layer.sparse) {
     int64_t width = layer.denseIntermediate;
     Value pair = linear(x, "mlp.gate_up", 2 * width);
-    Value h = lm::GatedOp::create(builder, loc,
-                                  rows(width, typeOf(types.activation)),
-                                  pair, silu, ValueRange())
-                  .getResult(0);
+    Value h =
+        lm::GatedOp::create(builder, loc, rows(width, typeOf(types.activation)),
+                            pair, silu, ValueRange())
+            .getResult(0);
     return residual(hidden, linear(h, "mlp.down", config.hidden));
   }
   auto renormalize = layer.router.normTopkProb ? mlir::moe::Renormalize::L1
@@ -256,8 +256,9 @@ func::FuncOp ModelBuilder::buildLayer(const ::moe::LayerConfig &layer,
     auto &[name, type] = named;
     scope[name] = function.getArgument(4 + i);
     if (types.format && isQuantisable(name, type))
-      function.setArgAttr(4 + i, lm::kFormatAttr,
-                          lm::FormatAttr::get(builder.getContext(), *types.format));
+      function.setArgAttr(
+          4 + i, lm::kFormatAttr,
+          lm::FormatAttr::get(builder.getContext(), *types.format));
   }
   Value hidden = buildAttention(function.getArgument(0), function,
                                 function.getArgument(1), layer);
@@ -377,8 +378,8 @@ static ::moe::CacheType cacheTypeOf(::moe::ElementType weights) {
 std::vector<::moe::CacheType>(::moe::defaultCacheTypes)(
     const ModelConfig &config) {
   std::vector<CacheType> types = {cacheTypeOf(config.weightType)};
-  for (CacheType type : {CacheType::F32, CacheType::F16, CacheType::BF16,
-                         CacheType::Q8_0})
+  for (CacheType type :
+       {CacheType::F32, CacheType::F16, CacheType::BF16, CacheType::Q8_0})
     if (type != types.front())
       types.push_back(type);
   return types;

@@ -118,10 +118,17 @@ void Work::callSegment(const Unit &unit, Value segment, Value states, Value at,
                        Value slot) const {
   auto bytes = MemRefType::get({ShapedType::kDynamic}, e.b.getI8Type());
   Value own = ownScratch(slot, 0, bytes);
-  SmallVector<Value> operands = {
-      shape.q,     shape.cache.bytes, shape.cache.extent, shape.position,
-      unit.kvHead, unit.n,            unit.count,         segment,
-      states,      at,                own};
+  SmallVector<Value> operands = {shape.q,
+                                 shape.cache.bytes,
+                                 shape.cache.extent,
+                                 shape.position,
+                                 unit.kvHead,
+                                 unit.n,
+                                 unit.count,
+                                 segment,
+                                 states,
+                                 at,
+                                 own};
   if (shape.cache.type.isChosen())
     operands.append({shape.cache.keyType, shape.cache.valueType});
   func::CallOp::create(e.b, e.loc, getSegmentFunction(e, op), operands);

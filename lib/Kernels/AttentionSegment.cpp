@@ -19,8 +19,11 @@ using namespace moec::kernels;
 
 AttentionShape AttentionShape::of(lm::AttentionOp op) {
   KVCache cache = KVCache::of(op);
-  return {op.getQ(), op.getPosition(), cache,
-          int64_t(op.getHeads()) / cache.heads(), int64_t(op.getWindow()),
+  return {op.getQ(),
+          op.getPosition(),
+          cache,
+          int64_t(op.getHeads()) / cache.heads(),
+          int64_t(op.getWindow()),
           getElementTypeOrSelf(op.getQ().getType()).isBF16()};
 }
 
@@ -82,6 +85,7 @@ private:
   void addSingly(Value block, Value n, Value count);
   void addTiles(Value block, Value n, Value count);
   void prepare(Value block);
+  void unlessPairs(Value isBF16, function_ref<void()> body);
   void withTileKeys(Value block, function_ref<void(const KeyBlock *)> body);
   void withTileValues(Value block, function_ref<void(const ValueBlock *)> body);
   void dotKeys(int64_t queries, Value n, Value u, const KeyBlock *block);
@@ -154,13 +158,11 @@ static Value loadPair(Emitter &e, Value memref, ValueRange indices) {
 static Value loadHalfPair(Emitter &e, Value memref, ValueRange indices) {
   Value one = memref::LoadOp::create(e.b, e.loc, memref, indices);
   one = arith::BitcastOp::create(e.b, e.loc, e.b.getI16Type(), one);
-  return e.broadcast(
-      arith::ExtUIOp::create(e.b, e.loc, e.b.getI32Type(), one));
+  return e.broadcast(arith::ExtUIOp::create(e.b, e.loc, e.b.getI32Type(), one));
 }
 
 /// acc + the products of a step's elements, the first one before the second;
-/// `xs` are
-/// one pair, or an f32 for each element.
+/// `xs` are one pair, or an f32 for each element.
 static Value addStep(Emitter &e, Value acc, ArrayRef<Value> xs,
                      ArrayRef<Value> parts) {
   if (xs.front().getType() != e.vectorType()) {
@@ -262,8 +264,9 @@ void SegmentEmitter::raiseMaximum(Value old, Value maximum, Value u) {
     e.store(e.mulf(e.load(memref, at), factor), memref, at);
   };
   scaled(sums, {u, e.index(0)});
-  e.columns(shape.cache.paddedSize(),
-            [&](Value column, int64_t) { scaled(states, {row, column}); });
+  e.columns(shape.cache.paddedSize(), [&](Value column, int64_t) {
+    scaled(states, {row, column});
+  });
   e.storeScalar(maximum, states, {row, e.index(shape.maximumColumn())});
 }
 
@@ -296,19 +299,19 @@ void SegmentEmitter::addSoftmax(Value n, Value u) {
     s.push_back(e.load(scores, {u, e.index(column)}));
     most = most ? e.maxf(most, s.back()) : s.back();
   }
-  Value old = e.loadScalar(states, {e.add(firstState, u),
-                                    e.index(shape.maximumColumn())});
+  Value old = e.loadScalar(
+      states, {e.add(firstState, u), e.index(shape.maximumColumn())});
   Value maximum = e.maxf(old, e.reduceMax(most));
   // Mostly it stays what it was; a factor of 1 would change no bit.
-  Value isSame = arith::CmpFOp::create(
-      e.b, e.loc, arith::CmpFPredicate::OEQ, old, maximum);
-  e.when(isSame, [] {}, [&] { raiseMaximum(old, maximum, u); });
+  Value isSame = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ,
+                                       old, maximum);
+  e.when(
+      isSame, [] {}, [&] { raiseMaximum(old, maximum, u); });
   Value wide = e.broadcast(maximum);
   Value sum = e.load(sums, {u, e.index(0)});
   for (auto [v, score] : llvm::enumerate(s))
-    sum = e.addf(
-        sum, storeWeights(emitExpNonPositive(e, e.subf(score, wide)), u,
-                          v * e.lanes));
+    sum = e.addf(sum, storeWeights(emitExpNonPositive(e, e.subf(score, wide)),
+                                   u, v * e.lanes));
   e.store(sum, sums, {u, e.index(0)});
 }
 
@@ -333,10 +336,10 @@ void SegmentEmitter::addColumns(int64_t queries, Value u, Range range,
     Value scale = block ? block->scale(j) : Value();
     SmallVector<SmallVector<Value>> values;
     for (int64_t v = 0; v < vectors; ++v) {
-      Value part = block ? block->load(inBlock, at(v),
-                                       std::min(e.lanes, count - v * e.lanes),
-                                       scale)
-                         : e.load(tileValues, {inBlock, at(v)});
+      Value part =
+          block ? block->load(inBlock, at(v),
+                              std::min(e.lanes, count - v * e.lanes), scale)
+                : e.load(tileValues, {inBlock, at(v)});
       if (mask != -1)
         part = arith::AndIOp::create(e.b, e.loc, part,
                                      e.integer(part.getType(), mask));
@@ -437,14 +440,9 @@ void SegmentEmitter::withTileKeys(Value block,
     else
       hasOthers = true;
   });
-  if (!hasOthers)
-    return;
-  Value arePairs = takesPairs() ? shape.cache.keysAre(e, e.b.getBF16Type())
-                                : Value();
-  if (arePairs)
-    e.when(arePairs, [] {}, [&] { body(nullptr); });
-  else
-    body(nullptr);
+  if (hasOthers)
+    unlessPairs(shape.cache.keysAre(e, e.b.getBF16Type()),
+                [&] { body(nullptr); });
 }
 
 void SegmentEmitter::withTileValues(
@@ -457,21 +455,25 @@ void SegmentEmitter::withTileValues(
     else
       hasOthers = true;
   });
-  if (!hasOthers)
-    return;
-  Value arePairs = takesPairs() ? shape.cache.valuesAre(e, e.b.getBF16Type())
-                                : Value();
-  if (arePairs)
-    e.when(arePairs, [] {}, [&] { body(nullptr); });
-  else
-    body(nullptr);
+  if (hasOthers)
+    unlessPairs(shape.cache.valuesAre(e, e.b.getBF16Type()),
+                [&] { body(nullptr); });
 }
 
-/// Runs `body(n + u, u, positions)` on those queries u of a tile that see any of
-/// the block.
-void SegmentEmitter::eachVisible(
-    Value n, Value first, Value size,
-    function_ref<void(Value, Value, Range)> body) {
+/// Runs `body` where a half of the cache, which is bf16 if `isBF16` (null: it
+/// cannot be), is not multiplied as pairs.
+void SegmentEmitter::unlessPairs(Value isBF16, function_ref<void()> body) {
+  if (isBF16 && takesPairs())
+    e.when(
+        isBF16, [] {}, body);
+  else
+    body();
+}
+
+/// Runs `body(n + u, u, positions)` on those queries u of a tile that see any
+/// of the block.
+void SegmentEmitter::eachVisible(Value n, Value first, Value size,
+                                 function_ref<void(Value, Value, Range)> body) {
   e.loop(first, e.add(first, size), 1, [&](Value u) {
     Value m = e.add(n, u);
     Range range = visible(m);
@@ -487,9 +489,8 @@ void SegmentEmitter::scoreTile(Value block, Value n, Value first, Value size) {
         e.equal(size, e.index(kTile)),
         [&] { dotKeys(kTile, e.add(n, first), first, keys); },
         [&] {
-          eachVisible(n, first, size, [&](Value m, Value u, Range) {
-            dotKeys(1, m, u, keys);
-          });
+          eachVisible(n, first, size,
+                      [&](Value m, Value u, Range) { dotKeys(1, m, u, keys); });
         });
   });
   eachVisible(n, first, size,
@@ -582,9 +583,8 @@ func::FuncOp moec::kernels::getSegmentFunction(Emitter &e, lm::AttentionOp op) {
                     type.getHeads(), type.getHeadDim(),
                     llvm::make_range(type.getElementTypes().begin(),
                                      type.getElementTypes().end()),
-                    outer.group,
-                    getElementTypeOrSelf(outer.q.getType()), outer.window,
-                    llvm::bit_cast<uint64_t>(scale));
+                    outer.group, getElementTypeOrSelf(outer.q.getType()),
+                    outer.window, llvm::bit_cast<uint64_t>(scale));
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return known;
   OpBuilder b(module.getContext());

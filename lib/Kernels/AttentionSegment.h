@@ -53,9 +53,9 @@ struct AttentionShape {
 };
 
 /// The function (q, cache, extent, position, kvHead, n, count, segment, states,
-/// at, scratch, key type and value type where they are chosen) that writes the softmax states of queries n .. n + count - 1
-/// over one segment to rows `at` .. of `states`. Made on first use. A query's
-/// bits do not depend on `count`.
+/// at, scratch, key type and value type where they are chosen) that writes the
+/// softmax states of queries n .. n + count - 1 over one segment to rows `at`
+/// .. of `states`. Made on first use. A query's bits do not depend on `count`.
 mlir::func::FuncOp getSegmentFunction(Emitter &e, mlir::lm::AttentionOp op);
 
 } // namespace moec::kernels

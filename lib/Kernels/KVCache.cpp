@@ -88,8 +88,8 @@ void KVCache::withValues(Emitter &e, HalfBody body) const {
 }
 
 /// A view of the block's rows of f32 in a half that starts at `start`.
-static Value viewBlock(Emitter &e, const KVCache &cache, Value start, Value head,
-                       Value block, MemRefType type) {
+static Value viewBlock(Emitter &e, const KVCache &cache, Value start,
+                       Value head, Value block, MemRefType type) {
   Value row = e.add(e.mul(head, cache.extent), e.mul(block, kBlock));
   start = e.add(start, e.mul(row, cache.size() * 4));
   return memref::ViewOp::create(e.b, e.loc, type, cache.bytes, start,
@@ -371,33 +371,34 @@ void Append::storePairsOfValues(const CacheHalf &values) {
   Value end = e.add(position, last);
   e.loop(e.div(e.add(position, first), 2), e.ceilDiv(end, e.index(2)), 1,
          [&](Value pair) {
-    Value even = e.mul(pair, 2);
-    Value hasEven = e.lessEqual(e.add(position, first), even);
-    Value hasOdd = e.less(e.add(even, 1), end);
-    Value row = e.sub(e.select(hasEven, even, e.add(even, 1)), position);
-    Value hasBoth = arith::AndIOp::create(e.b, e.loc, hasEven, hasOdd);
-    eachHead(row, [&](Value head, Value start) {
-      Value at = e.div(placeOf(head, row), 2);
-      e.columns(cache.size(), [&](Value d, int64_t count) {
-        Value column = e.add(start, d);
-        Value one = roundedBits(op.getV(), row, column, count);
-        e.when(
-            hasBoth,
-            [&] {
-              Value other =
-                  roundedBits(op.getV(), e.add(row, 1), column, count);
-              store(join(one, high(other)), at, d, count);
-            },
-            [&] {
-              Value old = loadPairs(e, values.pairs, {at, d}, count);
-              Value kept = e.select(hasEven, e.integer(i32, 0xffff0000),
-                                    e.integer(i32, 0xffff));
-              old = arith::AndIOp::create(e.b, e.loc, old, kept);
-              store(join(old, e.select(hasEven, one, high(one))), at, d, count);
-            });
-      });
-    });
-  });
+           Value even = e.mul(pair, 2);
+           Value hasEven = e.lessEqual(e.add(position, first), even);
+           Value hasOdd = e.less(e.add(even, 1), end);
+           Value row = e.sub(e.select(hasEven, even, e.add(even, 1)), position);
+           Value hasBoth = arith::AndIOp::create(e.b, e.loc, hasEven, hasOdd);
+           eachHead(row, [&](Value head, Value start) {
+             Value at = e.div(placeOf(head, row), 2);
+             e.columns(cache.size(), [&](Value d, int64_t count) {
+               Value column = e.add(start, d);
+               Value one = roundedBits(op.getV(), row, column, count);
+               e.when(
+                   hasBoth,
+                   [&] {
+                     Value other =
+                         roundedBits(op.getV(), e.add(row, 1), column, count);
+                     store(join(one, high(other)), at, d, count);
+                   },
+                   [&] {
+                     Value old = loadPairs(e, values.pairs, {at, d}, count);
+                     Value kept = e.select(hasEven, e.integer(i32, 0xffff0000),
+                                           e.integer(i32, 0xffff));
+                     old = arith::AndIOp::create(e.b, e.loc, old, kept);
+                     store(join(old, e.select(hasEven, one, high(one))), at, d,
+                           count);
+                   });
+             });
+           });
+         });
 }
 
 void moec::kernels::emitKernel(Emitter &e, lm::AppendOp op, const Slot &slot) {
@@ -414,8 +415,8 @@ void moec::kernels::emitKernel(Emitter &e, lm::AppendOp op, const Slot &slot) {
   Append append{e, op, cache, rowOf(from), rowOf(to)};
   auto each = [&](function_ref<void(Value, Value, Value)> body) {
     e.loop(append.first, append.last, 1, [&](Value row) {
-      append.eachHead(
-          row, [&](Value head, Value start) { body(row, head, start); });
+      append.eachHead(row,
+                      [&](Value head, Value start) { body(row, head, start); });
     });
   };
   cache.withKeys(e, [&](const CacheHalf &keys) {

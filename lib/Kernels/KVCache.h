@@ -2,8 +2,9 @@
 //
 // Part of moe-mlir. Keys as [kv head][position / 64][head size][64 positions],
 // so that a vector holds one element of several keys and reading a block is one
-// stream; values as [kv head][position][head size]. Positions are counted from 0. Where elements are q8_0, scales
-// [kv head][position] follow the keys, and others the values.
+// stream; values as [kv head][position][head size]. Positions are counted from
+// 0. Where elements are q8_0, scales [kv head][position] follow the keys, and
+// others the values.
 //
 // bf16 lies in pairs of what is added up, as products of pairs take it: keys as
 // [kv head][position / 64][head size / 2][64 positions][2 elements], values as
@@ -41,7 +42,9 @@ struct CacheHalf {
   Value scales;
 
   /// Elements of a key (values of a column) that lie side by side.
-  static int64_t perStep(mlir::Type element) { return element.isBF16() ? 2 : 1; }
+  static int64_t perStep(mlir::Type element) {
+    return element.isBF16() ? 2 : 1;
+  }
   int64_t perStep() const { return perStep(element); }
 };
 
@@ -76,8 +79,8 @@ struct KVCache {
   Value keysAre(Emitter &e, mlir::Type element) const;
   Value valuesAre(Emitter &e, mlir::Type element) const;
 
-  /// One head's block of keys (values), where elements are f32; of values, where
-  /// paddedSize() is size(). Of the types below.
+  /// One head's block of keys (values), where elements are f32; of values,
+  /// where paddedSize() is size(). Of the types below.
   Value wideKeys(Emitter &e, Value head, Value block) const;
   Value wideValues(Emitter &e, Value head, Value block) const;
   /// Buffers of one block in f32.
@@ -127,8 +130,8 @@ public:
   int64_t perStep() const { return values.perStep(); }
   /// The scale of the value at a position of the block, or null.
   Value scale(Value position) const;
-  /// `count` columns of one step, an f32 or a pair of positions each; lanes past
-  /// count are 0.
+  /// `count` columns of one step, an f32 or a pair of positions each; lanes
+  /// past count are 0.
   Value load(Value step, Value column, int64_t count, Value scale) const;
   /// Widens all to f32. Columns past the head size are not read.
   void widen(Value wide) const;

@@ -17,10 +17,6 @@ using namespace moec::kernels;
 /// Panels from which a dense product is cut by columns.
 static constexpr int64_t kColumnCutPanels = 16;
 
-static int64_t columnsOf(Value rows) {
-  return cast<MemRefType>(rows.getType()).getDimSize(1);
-}
-
 static ModuleOp moduleOf(Operation *op) {
   return op->getParentOfType<ModuleOp>();
 }
@@ -72,7 +68,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
   auto store = [&](Value v, Value row, Value column, Value mask) {
     storeTo(e, out, v, row, column, mask);
   };
-  TileWriter writer{columnsOf(out), false, combine, store};
+  TileWriter writer{columnCount(out), false, combine, store};
   emitMatmul(e, moduleOf(op), weight, e.index(0), op.getX(), share.first,
              share.last, share.firstPair, share.lastPair, identity,
              slot.scratch, writer);
@@ -89,7 +85,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::GatedLinearOp op,
   auto store = [&](Value v, Value row, Value column, Value mask) {
     storeTo(e, out, v, row, column, mask);
   };
-  TileWriter writer{columnsOf(out), true, combine, store};
+  TileWriter writer{columnCount(out), true, combine, store};
   emitMatmul(e, moduleOf(op), weight, e.index(0), op.getX(), share.first,
              share.last, share.firstPair, share.lastPair, identity,
              slot.scratch, writer);
@@ -153,7 +149,7 @@ Value GroupedEmitter::bias(Value expert, Value column, Value mask) {
 /// to their sum it is rounded once, and rows of bf16 stay bf16 for the recipe
 /// of pairs. A plan names a row's token; the slot is the one that has the row.
 Value GroupedEmitter::scaleOf(Value row) {
-  int64_t k = columnsOf(op.getRowScale());
+  int64_t k = columnCount(op.getRowScale());
   Value t = entry(token, row), scale = e.f32(1.0);
   for (int64_t s = 0; s < k; ++s) {
     Value isMine = e.equal(entry(rowOf, e.add(e.mul(t, k), s)), row);
@@ -168,7 +164,7 @@ Value GroupedEmitter::epilogue(Value expert, Value acc, Value up, Value column,
   if (op.getBias()) {
     acc = e.addf(acc, bias(expert, column, mask));
     if (up)
-      up = e.addf(up, bias(expert, e.add(column, columnsOf(out)), mask));
+      up = e.addf(up, bias(expert, e.add(column, columnCount(out)), mask));
   }
   if (op.getFunction())
     return e.mulf(emitActivation(e, *op.getFunction(), acc), up);
@@ -209,7 +205,7 @@ void GroupedEmitter::forExpert(Value expert, Value firstUnit, Value lastUnit) {
       auto source = [&](Value row) {
         return op.getGather() ? entry(token, row) : row;
       };
-      TileWriter writer{columnsOf(out), isPaired(), combine, store};
+      TileWriter writer{columnCount(out), isPaired(), combine, store};
       emitMatmul(e, moduleOf(op), weight, expert, op.getX(),
                  entry(offsets, expert), entry(offsets, next), firstPair,
                  lastPair, source, slot.scratch, writer);
@@ -229,7 +225,7 @@ void GroupedEmitter::fillRest() {
       value = cloneEpilogue(
           e, op.getEpilogue(),
           SmallVector<Value>(op.getEpilogue().getNumArguments(), value));
-    e.columns(columnsOf(out), [&](Value column, int64_t count) {
+    e.columns(columnCount(out), [&](Value column, int64_t count) {
       e.store(value, out, {e.add(planned, row), column}, count);
     });
   });

@@ -217,8 +217,8 @@ void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
 void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
                               function_ref<Value(Value)> source) {
   if (family.recipe == Recipe::GroupSums) {
-    int64_t groups = rowElements() /
-                     QuantisedRecord::of(e.target, weight.format).elements;
+    int64_t groups =
+        rowElements() / QuantisedRecord::of(e.target, weight.format).elements;
     e.loop(e.index(0), rows, 1, [&](Value r) {
       emitQuantisedRow(e, weight.format, x, source(e.add(first, r)), columnsOfX,
                        groups, packed, offset, r, rows);
@@ -269,13 +269,12 @@ Fetch MatmulEmitter::planFetch(Value count, Value blocks) {
   Value ahead = e.select(e.less(count, e.index(most / 2)),
                          e.index(leadOf(e.target, family, 1)),
                          e.index(leadOf(e.target, family, most)));
-  return {e.select(isAlone, ahead, e.index(2 * weight.lines)),
-          e.select(isAlone, e.index(weight.lines), e.index(1)),
-          e.select(isAlone, e.index(0), part),
-          e.select(isAlone, e.index(1), log2),
-          e.select(isAlone,
-                   e.max(e.sub(e.index(weight.lines), ahead), e.index(0)),
-                   e.index(2 * weight.lines))};
+  return {
+      e.select(isAlone, ahead, e.index(2 * weight.lines)),
+      e.select(isAlone, e.index(weight.lines), e.index(1)),
+      e.select(isAlone, e.index(0), part), e.select(isAlone, e.index(1), log2),
+      e.select(isAlone, e.max(e.sub(e.index(weight.lines), ahead), e.index(0)),
+               e.index(2 * weight.lines))};
 }
 
 void MatmulEmitter::packRows(Value base, Value count, int64_t most,
@@ -410,9 +409,9 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
   m.packed = memref::ViewOp::create(e.b, e.loc, dynamic(family.rowElement(e.b)),
                                     scratch, e.index(0),
                                     ValueRange{e.index(elements)});
-  m.tile = memref::ViewOp::create(e.b, e.loc, dynamic(e.b.getF32Type()),
-                                  scratch, e.index(4 * elements),
-                                  ValueRange{e.index(tileElements(e.target, family))});
+  m.tile = memref::ViewOp::create(
+      e.b, e.loc, dynamic(e.b.getF32Type()), scratch, e.index(4 * elements),
+      ValueRange{e.index(tileElements(e.target, family))});
   // Descriptors of the tile functions want dynamic sizes.
   Value flat = memref::CollapseShapeOp::create(
       e.b, e.loc, weight.buffer,

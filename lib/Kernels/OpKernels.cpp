@@ -13,7 +13,6 @@ using namespace mlir;
 using namespace moec::kernels;
 namespace lm = mlir::lm;
 
-
 int64_t moec::kernels::getScratchBytes(Operation *op, const Target &target) {
   return TypeSwitch<Operation *, int64_t>(op)
       .Case<lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp>(

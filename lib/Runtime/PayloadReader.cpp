@@ -58,8 +58,10 @@ bool Payload::has(std::string_view section) const {
 static Result<PayloadPrefix> readPrefix(Bytes bytes) {
   PayloadPrefix prefix;
   if (bytes.size() < sizeof prefix)
-    return fail("the payload is cut: ", bytes.size(), " bytes, expected at "
-                "least ", sizeof prefix);
+    return fail("the payload is cut: ", bytes.size(),
+                " bytes, expected at "
+                "least ",
+                sizeof prefix);
   std::memcpy(&prefix, bytes.data(), sizeof prefix);
   if (std::memcmp(prefix.magic, kPayloadMagic, sizeof kPayloadMagic) != 0)
     return fail("not a payload: it does not start with MOEPAYL1");
@@ -138,8 +140,8 @@ static std::vector<KVType> readKVTypes(JsonFields &fields) {
   for (size_t i = 0; i < entries.size() && !fields.error(); ++i) {
     JsonFields entry(entries[i],
                      fields.pathOf("kv_types[" + std::to_string(i) + "]"));
-    KVType type{entry.text("name"), entry.integer("bytes_per_position", 0,
-                                                  int64_t(1) << 31)};
+    KVType type{entry.text("name"),
+                entry.integer("bytes_per_position", 0, int64_t(1) << 31)};
     if (entry.error())
       fields.reject("kv_types", entry.error()->message);
     else if (std::ranges::count(types, type.name, &KVType::name))

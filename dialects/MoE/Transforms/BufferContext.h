@@ -1,5 +1,4 @@
-//===- BufferContext.h - What every function in buffer form is given -*- C++
-//-*//
+//===- BufferContext.h - What functions in buffer form are given -*- C++ -*-==//
 //
 // Part of moe-mlir.
 //

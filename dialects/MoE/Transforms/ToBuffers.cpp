@@ -229,11 +229,10 @@ LogicalResult FunctionConverter::convertRecord(RecordOp op) {
 }
 
 void FunctionConverter::convertAppend(lm::AppendOp op) {
-  lm::AppendOp::create(builder, op.getLoc(), mapped(op.getK()),
-                       mapped(op.getV()), mapped(op.getState()),
-                       mapped(op.getPosition()), context.extent,
-                       typesOf(op.getCacheType()),
-                       TypeAttr::get(op.getCacheType()));
+  lm::AppendOp::create(
+      builder, op.getLoc(), mapped(op.getK()), mapped(op.getV()),
+      mapped(op.getState()), mapped(op.getPosition()), context.extent,
+      typesOf(op.getCacheType()), TypeAttr::get(op.getCacheType()));
 }
 
 /// The operands that choose element types of keys and of values.
@@ -263,8 +262,8 @@ Value FunctionConverter::ofTypes(function_ref<int64_t(Type)> number) {
 
 /// Keys and values, for as many positions as a cache holds.
 Value FunctionConverter::bytesOf(Location loc, const StateSize &size) {
-  Value elements = arith::MulIOp::create(builder, loc, elementBytes,
-                                         index(size.elements));
+  Value elements =
+      arith::MulIOp::create(builder, loc, elementBytes, index(size.elements));
   Value scales =
       arith::MulIOp::create(builder, loc, scaleBytes, index(size.rows));
   Value bytes = arith::AddIOp::create(builder, loc, elements, scales);
@@ -426,10 +425,9 @@ void FunctionConverter::mapStepArguments(Block &block) {
   };
   Type i32 = builder.getI32Type(), f32 = builder.getF32Type();
   Type idx = builder.getIndexType();
-  SmallVector<Type> types = {bytes,     bytes,     bytes,     list(i32),
-                             list(f32), list(i32), list(f32), idx,
-                             idx,       idx,       idx,       idx,
-                             idx,       idx};
+  SmallVector<Type> types = {bytes,     bytes,     bytes, list(i32), list(f32),
+                             list(i32), list(f32), idx,   idx,       idx,
+                             idx,       idx,       idx,   idx};
   SmallVector<Location> locs(types.size(), loc);
   block.addArguments(types, locs);
   function.setFunctionType(builder.getFunctionType(types, {}));
@@ -553,8 +551,9 @@ LogicalResult FunctionConverter::verifyFunction() {
   for (Type type : function.getArgumentTypes())
     if (auto state = dyn_cast<lm::StateType>(type);
         state && state.isChosen() && !function.isPrivate())
-      return function.emitOpError("has no buffer form: a cache that it is given "
-                                  "needs one element type, got ")
+      return function.emitOpError(
+                 "has no buffer form: a cache that it is given "
+                 "needs one element type, got ")
              << type;
   for (Type type : function.getArgumentTypes())
     if (!isa<RankedTensorType, lm::PackedType, lm::StateType>(type) &&

@@ -118,8 +118,8 @@ static Result<BenchResult> measure(const CommandContext &context,
 }
 
 static std::string modelName(const ModelInfo &model) {
-  return model.name + " " + (model.quantisation == "none" ? model.weightType
-                                                          : model.quantisation);
+  return model.name + " " +
+         (model.quantisation == "none" ? model.weightType : model.quantisation);
 }
 
 /// Columns of the cache's types, as llama-bench's: where they are chosen.
@@ -134,8 +134,8 @@ static std::string typeColumns(const CommandContext &context,
 static std::string markdownHead(const CommandContext &context) {
   return "| model | size | params | threads | " +
          typeColumns(context, "type_k", "type_v") + "test | t/s |\n" +
-         "| --- | ---: | ---: | ---: | " +
-         typeColumns(context, "---", "---") + "---: | ---: |\n";
+         "| --- | ---: | ---: | ---: | " + typeColumns(context, "---", "---") +
+         "---: | ---: |\n";
 }
 
 static std::string markdownRow(const CommandContext &context,
@@ -143,15 +143,14 @@ static std::string markdownRow(const CommandContext &context,
   const Payload &payload = context.payload();
   const std::vector<KVType> &types = payload.step().kvTypes;
   KVChoice choice = context.options.session.kv;
-  int64_t weights = int64_t(
-      payload.sections.find(kWeightsSection)->second.bytes.size());
+  int64_t weights =
+      int64_t(payload.sections.find(kWeightsSection)->second.bytes.size());
   return "| " + modelName(payload.model) + " | " + sizeText(weights) + " | " +
          countText(payload.model.parametersTotal) + " | " +
          std::to_string(result.test.threads) + " | " +
          typeColumns(context, types[choice.keys].name,
                      types[choice.values].name) +
-         result.test.name() +
-         " | " + fixed(result.mean(), 2) + " ± " +
+         result.test.name() + " | " + fixed(result.mean(), 2) + " ± " +
          fixed(result.deviation(), 2) + " |\n";
 }
 

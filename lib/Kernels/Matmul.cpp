@@ -46,7 +46,7 @@ static int64_t packedElements(const Target &target,
 static int64_t tileElements(const Target &target, const TileFamily &family) {
   int64_t most = 0;
   for (int64_t r = 1; r <= family.maxRows(target); ++r)
-    most = std::max(most, r * widePanels(target, family, r) * 16);
+    most = std::max(most, r * streamsOf(target, family, r) * 32);
   return most;
 }
 
@@ -63,6 +63,12 @@ namespace {
 /// next pair.
 struct Fetch {
   Value first, second, part, shift, wrap;
+};
+
+/// Pairs of panels that are computed together: `count` of them, `apart` from
+/// each other. Going on to the next pairs, each is a stream through memory.
+struct Streams {
+  Value count, apart;
 };
 
 struct MatmulEmitter {
@@ -90,16 +96,22 @@ struct MatmulEmitter {
                       function_ref<Value(Value)> source);
   void packBlock(Value first, Value rows, Value offset,
                  function_ref<Value(Value)> source);
-  void writeTile(Value firstRow, Value rows, Value panel, Value panels);
-  void writeVector(Value row, Value rows, Value r, Value panel, Value inGroup);
-  Value groupPanels(Value rows);
+  void writeTile(Value firstRow, Value rows, Value pair, Streams streams);
+  void writeVector(Value row, Value rows, Value r, Value panel, Value inTile,
+                   Value streams);
+  Value streamsFor(Value rows);
   void forBlocks(Value count, int64_t most,
                  function_ref<void(Value start, Value rows)> body);
   void packRows(Value base, Value count, int64_t most,
                 function_ref<Value(Value)> source);
   Fetch planFetch(Value count, Value blocks);
   std::pair<Value, Value> blockRows(Value count, Value block, Value blocks);
-  void runSuperblock(Value base, Value count, Value firstPanel, Value lastPanel,
+  void callTiles(func::FuncOp dispatch, Value rows, Value offset, Value line,
+                 Value stride, ValueRange fetch, Value tileOffset);
+  void runStreams(Value base, Value rows, Value firstPair, Streams streams);
+  void runPairs(Value base, Value count, Value blocks, Value firstPair,
+                Value lastPair);
+  void runSuperblock(Value base, Value count, Value firstPair, Value lastPair,
                      function_ref<Value(Value)> source);
 };
 } // namespace
@@ -265,10 +277,10 @@ Fetch MatmulEmitter::planFetch(Value count, Value blocks) {
   Value log2 = e.sub(e.index(63), leading);
   Value part =
       arith::ShRUIOp::create(e.b, e.loc, e.index(2 * weight.lines), log2);
-  int64_t most = maxRows();
-  Value ahead = e.select(e.less(count, e.index(most / 2)),
-                         e.index(leadOf(e.target, family, 1)),
-                         e.index(leadOf(e.target, family, most)));
+  Value isStreamed = e.less(e.index(1), streamsFor(count));
+  Value ahead =
+      e.select(isStreamed, e.index(leadOf(e.target, family, 1)),
+               e.index(leadOf(e.target, family, maxRows())));
   return {
       e.select(isAlone, ahead, e.index(2 * weight.lines)),
       e.select(isAlone, e.index(weight.lines), e.index(1)),
@@ -284,31 +296,33 @@ void MatmulEmitter::packRows(Value base, Value count, int64_t most,
   });
 }
 
-/// Panels that a group of blocks of at most `rows` rows takes.
-Value MatmulEmitter::groupPanels(Value rows) {
-  Value panels = e.index(2);
-  int64_t most = maxRows();
-  for (int64_t r = most; r >= 1; --r) {
-    int64_t wide = widePanels(e.target, family, r);
-    if (wide != widePanels(e.target, family, std::min(r + 1, most)))
-      panels = e.select(e.lessEqual(rows, e.index(r)), e.index(wide), panels);
+/// Streams of `rows` rows; several blocks of them take pairs.
+Value MatmulEmitter::streamsFor(Value rows) {
+  Value streams = e.index(1);
+  int64_t next = 1;
+  for (int64_t r = maxRows(); r >= 1; --r) {
+    int64_t here = streamsOf(e.target, family, r);
+    if (here != next)
+      streams = e.select(e.lessEqual(rows, e.index(r)), e.index(here), streams);
+    next = here;
   }
-  return panels;
+  return streams;
 }
 
-/// One vector of the tile: row r, panel `inGroup` of the group.
+/// One vector of row r and a panel (the gate's, when paired), which is the
+/// `inTile`-th of the tile.
 void MatmulEmitter::writeVector(Value row, Value rows, Value r, Value panel,
-                                Value inGroup) {
+                                Value inTile, Value streams) {
   int64_t perPanel = 16 / e.lanes;
   Value outPanel = writer.paired ? e.div(panel, 2) : panel;
   for (int64_t v = 0; v < perPanel; ++v) {
     Value column = e.add(e.mul(outPanel, 16), v * e.lanes);
-    auto at = [&](Value inGroupPanel) {
-      Value element = e.mul(e.add(e.mul(inGroupPanel, rows), r), 16);
+    auto at = [&](Value inTile) {
+      Value element = e.mul(e.add(e.mul(inTile, rows), r), 16);
       return e.load(tile, {e.add(element, v * e.lanes)});
     };
-    Value acc = at(inGroup);
-    Value up = writer.paired ? at(e.add(inGroup, 1)) : Value();
+    Value acc = at(inTile);
+    Value up = writer.paired ? at(e.add(inTile, streams)) : Value();
     auto emit = [&](Value mask) {
       writer.store(writer.combine(acc, up, row, column, mask), row, column,
                    mask);
@@ -327,55 +341,89 @@ void MatmulEmitter::writeVector(Value row, Value rows, Value r, Value panel,
   }
 }
 
-void MatmulEmitter::writeTile(Value firstRow, Value rows, Value panel,
-                              Value panels) {
+/// The tile has the first panels of all streams' pairs, then the second.
+void MatmulEmitter::writeTile(Value firstRow, Value rows, Value pair,
+                              Streams streams) {
   e.loop(e.index(0), rows, 1, [&](Value r) {
-    e.loop(e.index(0), panels, writer.paired ? 2 : 1, [&](Value inGroup) {
-      writeVector(e.add(firstRow, r), rows, r, e.add(panel, inGroup), inGroup);
+    e.loop(e.index(0), streams.count, 1, [&](Value s) {
+      Value panel = e.mul(e.add(pair, e.mul(s, streams.apart)), 2);
+      e.loop(e.index(0), e.index(writer.paired ? 1 : 2), 1, [&](Value half) {
+        writeVector(e.add(firstRow, r), rows, r, e.add(panel, half),
+                    e.add(s, e.mul(half, streams.count)), streams.count);
+      });
     });
   });
 }
 
-/// The row blocks of one superblock against a range of panels.
-void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPanel,
-                                  Value lastPanel,
-                                  function_ref<Value(Value)> source) {
-  int64_t most = maxRows();
-  auto wide = getTileDispatch(module, e.target, family, /*wide=*/true);
-  auto pair = getTileDispatch(module, e.target, family, /*wide=*/false);
-  Value lines = e.index(weight.lines);
-  packRows(base, count, most, source);
-  Value blocks = e.ceilDiv(count, e.index(most));
+/// One block of few rows against pairs [firstPair, lastPair): each stream takes
+/// its part of them from end to end. A tile that starts somewhere else in
+/// memory waits for its first lines: on Zen 4 12 % of the time of one row (OLMoE's
+/// layer, bf16).
+void MatmulEmitter::runStreams(Value base, Value rows, Value firstPair,
+                               Streams streams) {
+  auto dispatch = getTileDispatch(module, e.target, family, /*inStreams=*/true);
+  Value lead = e.index(leadOf(e.target, family, 1));
+  Value stride = e.mul(streams.apart, 2 * weight.lines);
+  e.loop(e.index(0), streams.apart, 1, [&](Value i) {
+    Value pair = e.add(firstPair, i);
+    e.loop(e.index(0), e.index(2), 1, [&](Value half) {
+      Value panel = e.add(e.mul(pair, 2), half);
+      Value line = e.add(expertLine, e.mul(panel, weight.lines));
+      Value ahead = e.add(line, lead);
+      callTiles(dispatch, rows, e.index(0), line, stride,
+                {ahead, e.add(ahead, stride), e.index(1),
+                 e.index(2 * weight.lines)},
+                e.mul(half, e.mul(streams.count, e.mul(rows, 16))));
+    });
+    writeTile(base, rows, pair, streams);
+  });
+}
+
+/// The row blocks of one superblock against pairs of panels.
+void MatmulEmitter::runPairs(Value base, Value count, Value blocks,
+                             Value firstPair, Value lastPair) {
+  auto dispatch =
+      getTileDispatch(module, e.target, family, /*inStreams=*/false);
   Fetch fetch = planFetch(count, blocks);
-  auto runGroup = [&](func::FuncOp dispatch, Value panel, Value panels) {
+  e.loop(firstPair, lastPair, 1, [&](Value pair) {
     e.loop(e.index(0), blocks, 1, [&](Value block) {
       auto [start, rows] = blockRows(count, block, blocks);
-      Value line = e.add(expertLine, e.mul(panel, weight.lines));
-      Value offset = e.mul(start, rowElements());
+      Value line = e.add(expertLine, e.mul(pair, 2 * weight.lines));
       Value ahead = e.add(line, e.add(fetch.first, e.mul(block, fetch.part)));
-      Value other = e.add(ahead, fetch.second);
-      func::CallOp::create(e.b, e.loc, dispatch,
-                           ValueRange{rows, packed, offset, bLines, line, lines,
-                                      tile, ahead, other, fetch.shift,
-                                      fetch.wrap});
-      writeTile(e.add(base, start), rows, panel, panels);
-    });
-  };
-  // The group's width must suit all blocks; where the two sizes that occur
-  // would take different widths, take pairs.
-  Value smallest = e.div(count, blocks), largest = e.ceilDiv(count, blocks);
-  Value group = groupPanels(largest);
-  group = e.select(e.equal(groupPanels(smallest), group), group, e.index(2));
-  Value isWide = e.less(e.index(2), group);
-  Value groups = e.div(e.sub(lastPanel, firstPanel), group);
-  Value rest = e.add(firstPanel, e.mul(groups, group));
-  e.when(isWide, [&] {
-    e.loop(e.index(0), groups, 1, [&](Value g) {
-      runGroup(wide, e.add(firstPanel, e.mul(g, group)), group);
+      callTiles(dispatch, rows, e.mul(start, rowElements()), line,
+                e.index(weight.lines),
+                {ahead, e.add(ahead, fetch.second), fetch.shift, fetch.wrap},
+                e.index(0));
+      writeTile(e.add(base, start), rows, pair, {e.index(1), e.index(0)});
     });
   });
-  e.loop(e.select(isWide, rest, firstPanel), lastPanel, 2,
-         [&](Value panel) { runGroup(pair, panel, e.index(2)); });
+}
+
+void MatmulEmitter::callTiles(func::FuncOp dispatch, Value rows, Value offset,
+                              Value line, Value stride, ValueRange fetch,
+                              Value tileOffset) {
+  SmallVector<Value> operands = {rows, packed, offset,
+                                 bLines, line, e.index(weight.lines), stride};
+  operands.append(fetch.begin(), fetch.end());
+  operands.append({tile, tileOffset});
+  func::CallOp::create(e.b, e.loc, dispatch, operands);
+}
+
+/// The row blocks of one superblock against a range of pairs of panels.
+void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPair,
+                                  Value lastPair,
+                                  function_ref<Value(Value)> source) {
+  int64_t most = maxRows();
+  packRows(base, count, most, source);
+  Value blocks = e.ceilDiv(count, e.index(most));
+  Streams streams{streamsFor(count), e.index(0)};
+  Value isStreamed = e.less(e.index(1), streams.count);
+  Value pairs = e.sub(lastPair, firstPair);
+  streams.apart =
+      e.select(isStreamed, e.div(pairs, streams.count), streams.apart);
+  runStreams(base, count, firstPair, streams);
+  Value done = e.mul(streams.apart, streams.count);
+  runPairs(base, count, blocks, e.add(firstPair, done), lastPair);
 }
 
 void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
@@ -423,12 +471,11 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
                       lines.getElementType()),
       flat);
   m.expertLine = e.mul(expert, weight.panels * weight.lines);
-  Value firstPanel = e.mul(firstPair, 2), lastPanel = e.mul(lastPair, 2);
 
   // Superblocks of nearly one size: weights are read once for each.
   Value count = e.sub(last, first);
   m.forBlocks(count, superblock, [&](Value start, Value rows) {
     Value base = e.add(first, start);
-    m.runSuperblock(base, rows, firstPanel, lastPanel, source);
+    m.runSuperblock(base, rows, firstPair, lastPair, source);
   });
 }

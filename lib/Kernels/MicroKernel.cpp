@@ -30,27 +30,36 @@ int64_t TileFamily::maxRows(const Target &target) const {
   return 6;
 }
 
-int64_t moec::kernels::widePanels(const Target &target,
-                                  const TileFamily &family, int64_t rows) {
-  if (family.recipe == Recipe::GroupSums)
-    return target.lanes == 8 ? 2 : std::max<int64_t>(8 / rows, 2);
-  if (target.lanes == 16)
-    return rows <= 2 ? target.streamPanels : rows <= 5 ? 4 : 2;
-  return rows == 1 ? 4 : 2;
+int64_t moec::kernels::streamsOf(const Target &target,
+                                 const TileFamily &family, int64_t rows) {
+  bool isWide = target.lanes == 16;
+  if (family.recipe == Recipe::GroupSums) // its sums take as many registers
+    return isWide && rows <= 2 ? std::min(target.streamPanels, 8 / rows) : 1;
+  if (!isWide)
+    return rows == 1 ? 4 : rows == 2 ? 2 : 1;
+  if (rows >= family.maxRows(target) / 2)
+    return 1;
+  // f16 takes so many instructions a line that two streams wait for each other.
+  bool isSlow = rows > 2 || family.format == lm::Format::F16;
+  return isSlow ? 4 : target.streamPanels;
 }
 
-/// Lines ahead that a tile of few rows fetches nibbles: a line of them takes so
-/// many instructions that too few are on their way at once.
-static constexpr int64_t kNibbleLead = 64;
+/// Lines ahead that streams of integers fetch, of each group the first: enough
+/// to set the machine's own prefetcher going before a page begins.
+static constexpr int64_t kPageLead = 32;
+
+bool moec::kernels::fetchesEveryLine(const Target &target,
+                                     const TileFamily &family, int64_t rows) {
+  return streamsOf(target, family, rows) == 1 || target.prefetchLines;
+}
 
 int64_t moec::kernels::leadOf(const Target &target, const TileFamily &family,
                               int64_t rows) {
-  if (family.recipe == Recipe::GroupSums &&
-      widePanels(target, family, rows) > 2 &&
-      lm::QuantisedLayout::of(family.format).isNibbles())
-    return kNibbleLead;
-  return rows < family.maxRows(target) / 2 ? target.prefetchLines
-                                           : target.blockPrefetchLines;
+  if (streamsOf(target, family, rows) == 1)
+    return target.blockPrefetchLines;
+  if (family.recipe == Recipe::GroupSums && !target.prefetchLines)
+    return kPageLead;
+  return target.prefetchLines;
 }
 
 /// Panels that one register tile holds; wider requests are made of several.
@@ -110,17 +119,14 @@ Value TileBuilder::fetchedLine(int64_t panel, Value k, int64_t lead) {
     step = e.select(e.less(step, wrap), step, e.add(step, lines));
     return e.add(ahead[panel], step);
   }
-  // Behind the end of a panel comes the same panel of the next group.
-  Value far = e.add(k, lead);
-  far = e.select(e.less(far, lines), far, e.add(far, e.mul(lines, panels - 1)));
-  return panelLine(panel, far);
+  return panelLine(panel, e.add(k, lead));
 }
 
 void TileBuilder::prefetch(Value k) {
   int64_t lead = leadOf(e.target, family, rows);
   if (!lead)
     return;
-  bool isBlock = rows >= family.maxRows(e.target) / 2;
+  bool isBlock = streamsOf(e.target, family, rows) == 1;
   int64_t level = isBlock ? e.target.blockPrefetchLevel : 1;
   for (int64_t panel = 0; panel < panels; ++panel)
     memref::PrefetchOp::create(
@@ -177,7 +183,7 @@ static std::string familyName(const TileFamily &family) {
   return name + (family.recipe == Recipe::DotPairs ? "_dot" : "_widen");
 }
 
-/// Types of (A, aOffset, B, line, lines, C, ahead, ahead', shift, wrap,
+/// Types of (A, aOffset, B, line, lines, stride, ahead, ahead', shift, wrap, C,
 /// cOffset).
 static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
   Type element = lm::getStorageType(family.format, b.getContext());
@@ -189,11 +195,12 @@ static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
           MemRefType::get({dynamic, width}, element),
           index,
           index,
+          index,
+          index,
+          index,
+          index,
+          index,
           MemRefType::get({dynamic}, b.getF32Type()),
-          index,
-          index,
-          index,
-          index,
           index};
 }
 
@@ -210,8 +217,8 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   Emitter e(b, function.getLoc(), target);
   auto args = function.getArguments();
   TileBuilder tile{e,       family,  rows,    panels,  args[0],
-                   args[1], args[2], args[3], args[4], {args[6], args[7]},
-                   args[8], args[9]};
+                   args[1], args[2], args[3], args[4], args[5],
+                   {args[6], args[7]}, args[8], args[9]};
   Value cOffset = args.back();
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
   bool inGroups = family.recipe == Recipe::GroupSums;
@@ -225,7 +232,7 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
     for (int64_t v = 0; v < tile.vectors(); ++v) {
       int64_t perPanel = tile.vectorsPerPanel();
       int64_t offset = (v / perPanel * rows + r) * 16 + v % perPanel * e.lanes;
-      e.store(acc[r * tile.vectors() + v], args[5], {e.add(cOffset, offset)});
+      e.store(acc[r * tile.vectors() + v], args[10], {e.add(cOffset, offset)});
     }
   func::ReturnOp::create(b, e.loc);
   return function;
@@ -238,10 +245,10 @@ static void callTiles(Emitter &e, ModuleOp module, const TileFamily &family,
   func::FuncOp tile = getTile(module, e.target, family, rows, each);
   for (int64_t p = 0; p < panels; p += each) {
     SmallVector<Value> operands(args);
-    operands[3] = p ? e.add(args[3], e.mul(args[4], p)) : args[3];
+    operands[3] = p ? e.add(args[3], e.mul(args[5], p)) : args[3];
     if (p % 2) // the second of two tiles fetches what is the second's
       operands[6] = args[7];
-    operands.push_back(e.index(p * rows * 16));
+    operands.back() = e.add(args.back(), p * rows * 16);
     func::CallOp::create(e.b, e.loc, tile, operands);
   }
 }
@@ -249,14 +256,13 @@ static void callTiles(Emitter &e, ModuleOp module, const TileFamily &family,
 func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
                                             const Target &target,
                                             const TileFamily &family,
-                                            bool wide) {
+                                            bool inStreams) {
   std::string name =
-      std::string(wide ? "tiles_wide_" : "tiles_pair_") + familyName(family);
+      std::string(inStreams ? "tiles_streams_" : "tiles_pair_") + familyName(family);
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return known;
   OpBuilder b(module.getContext());
   SmallVector<Type> arguments = tileArguments(b, family);
-  arguments.pop_back();
   arguments.insert(arguments.begin(), b.getIndexType());
   auto function = beginFunction(b, module, name, arguments);
   Emitter e(b, function.getLoc(), target);
@@ -269,7 +275,7 @@ func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
   for (auto [i, rows] : llvm::enumerate(cases)) {
     b.setInsertionPointToStart(&sw.getCaseRegions()[i].emplaceBlock());
     callTiles(e, module, family, rows,
-              wide ? widePanels(target, family, rows) : 2,
+              inStreams ? streamsOf(target, family, rows) : 2,
               function.getArguments().drop_front());
     scf::YieldOp::create(b, e.loc);
   }

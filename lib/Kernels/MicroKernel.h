@@ -28,25 +28,30 @@ struct TileFamily {
   int64_t maxRows(const Target &target) const;
 };
 
-/// Panels that a tile of `rows` rows takes at once, where there are enough.
-int64_t widePanels(const Target &target, const TileFamily &family,
-                   int64_t rows);
+/// Streams of panels, each walked from end to end, that a tile of `rows` rows
+/// reads at once; 1 where it takes pairs of panels, one after the other.
+int64_t streamsOf(const Target &target, const TileFamily &family, int64_t rows);
 
 /// Lines ahead of use that a tile of `rows` rows fetches its own panels, where
 /// no other block fetches them for it; 0 for not at all.
 int64_t leadOf(const Target &target, const TileFamily &family, int64_t rows);
 
-/// The function `(rows, A, aOffset, B, line, lines, C, ahead, ahead', shift,
-/// wrap)` that computes `rows` rows (1..MR) times widePanels(rows) panels
-/// (`wide`) or two panels, and stores the tile as C[panel][row][16]. Made on
-/// first use, with the tiles that it calls.
+/// Whether it fetches every line, or of a group of integers the first only.
+bool fetchesEveryLine(const Target &target, const TileFamily &family,
+                      int64_t rows);
+
+/// The function `(rows, A, aOffset, B, line, lines, stride, ahead, ahead',
+/// shift, wrap, C, cOffset)` that computes `rows` rows (1..MR) times panels of
+/// `lines` lines whose first lines are line, line + stride, ..., and stores the
+/// tile as C[panel][row][16]. `inStreams`: a panel of each of streamsOf(rows)
+/// streams; else a pair. Made on first use, with the tiles that it calls.
 ///
 /// A tile of one or two panels fetches lines ahead + (2k >> shift) and
-/// ahead' + (2k >> shift) of B at its k-th line: its own panels' (shift 1)
+/// ahead' + (2k >> shift) of B at its k-th: its own panels' (shift 1)
 /// where it is the only one to read them, else a part of the panels that come
-/// next. Wider tiles fetch their own.
+/// next. Tiles of more panels fetch their own streams.
 mlir::func::FuncOp getTileDispatch(mlir::ModuleOp module, const Target &target,
-                                   const TileFamily &family, bool wide);
+                                   const TileFamily &family, bool inStreams);
 
 } // namespace moec::kernels
 

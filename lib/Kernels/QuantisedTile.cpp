@@ -72,16 +72,20 @@ GroupTile::GroupTile(TileBuilder &tile, Value group)
 
 /// Fetches as many lines as the group has and those of scales behind, into the
 /// second-level cache: what TileBuilder::prefetch does line by line, with one
-/// address a panel. The first-level cache waits for fewer lines at once (Zen 4,
-/// OLMoE's layer: nibbles at T=1 26 to 28 GB/s so, 16 into the first, 20
-/// without; int8 at T=32 46 ms so, 67 into the first).
+/// address a panel. A core waits for few lines of its own at once (Zen 4: 20
+/// GB/s), its prefetcher for more: where nothing else takes time (streams),
+/// only the first line is fetched, and the prefetcher does the rest (OLMoE's
+/// layer, nibbles at T=1: 27 GB/s).
 void GroupTile::prefetch() {
   int64_t lead = leadOf(e.target, tile.family, tile.rows);
   if (!lead)
     return;
+  int64_t count = fetchesEveryLine(e.target, tile.family, tile.rows)
+                      ? layout.groupLines + layout.scaleLines
+                      : 1;
   for (int64_t panel = 0; panel < tile.panels; ++panel) {
     Value start = e.mul(tile.fetchedLine(panel, line, lead), 64);
-    for (int64_t i = 0; i < layout.groupLines + layout.scaleLines; ++i)
+    for (int64_t i = 0; i < count; ++i)
       memref::PrefetchOp::create(e.b, e.loc, bytes,
                                  ValueRange{e.add(start, 64 * i)},
                                  /*isWrite=*/false, /*localityHint=*/2,

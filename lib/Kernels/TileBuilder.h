@@ -18,7 +18,7 @@ struct TileBuilder {
   Emitter &e;
   const TileFamily &family;
   int64_t rows, panels;
-  Value a, aOffset, bLines, line, lines;
+  Value a, aOffset, bLines, line, lines, stride;
   Value ahead[2], shift, wrap;
 
   int64_t vectorsPerPanel() const { return 16 / e.lanes; }
@@ -29,7 +29,7 @@ struct TileBuilder {
   }
 
   Value panelLine(int64_t panel, Value k) {
-    Value base = panel ? e.add(line, e.mul(lines, panel)) : line;
+    Value base = panel ? e.add(line, e.mul(stride, panel)) : line;
     return e.add(base, k);
   }
   /// Element `element` + row of the packed rows, in all lanes.

@@ -122,14 +122,14 @@ SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
         arith::AndIOp::create(e.b, e.loc, bytes, e.integer(i32, 0x0f0f0f0f));
   }
   if (layout.isTable) {
-    int8_t table[16], bias = productBias(layout);
+    int8_t table[16], bias = productBias(e.target, layout);
     for (int i = 0; i < 8; ++i) {
       table[i] = bias + lm::kDoubledE2M1[i];
       table[8 + i] = bias - lm::kDoubledE2M1[i];
     }
     bytes = emitLookUp(e, bytes, table);
   }
-  return emitWeightQuads(e, dot, bytes);
+  return emitWeightQuads(e, dot, bytes, largestInteger(layout));
 }
 
 /// What takes back the bias of unsigned weights.
@@ -138,7 +138,7 @@ SmallVector<Value> GroupTile::startSums(int64_t vectors) {
   SmallVector<Value> sums;
   for (int64_t r = 0; r < tile.rows; ++r)
     sums.append(vectors,
-                productBias(layout) ? loadRow(r, record.offsetAt()) : zero);
+                productBias(e.target, layout) ? loadRow(r, record.offsetAt()) : zero);
   return sums;
 }
 

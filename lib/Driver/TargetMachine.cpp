@@ -78,7 +78,7 @@ static void avoidUnasked(MachineDescription &machine,
 
 static llvm::Expected<MachineDescription>
 fromX86Features(MachineDescription machine, const llvm::StringMap<bool> &has,
-             bool emulateISA) {
+                bool emulateISA) {
   auto feature = [&](llvm::StringRef name) { return has.lookup(name); };
   if (!feature("avx2") || !feature("fma") || !feature("f16c"))
     return makeError("target '" + machine.cpu +
@@ -109,8 +109,8 @@ fromX86Features(MachineDescription machine, const llvm::StringMap<bool> &has,
 /// whose 16 registers of 256 bits are 32 of these, and so are all bits. BFDOT
 /// does not round as VDPBF16PS does (docs/numerics.md).
 static llvm::Expected<MachineDescription>
-fromAArch64Features(MachineDescription machine, const llvm::StringMap<bool> &has,
-                    bool emulateISA) {
+fromAArch64Features(MachineDescription machine,
+                    const llvm::StringMap<bool> &has, bool emulateISA) {
   if (!has.lookup("neon"))
     return makeError("target '" + machine.cpu + "': NEON is required");
   kernels::Target &target = machine.kernels;
@@ -145,8 +145,8 @@ subtargetOf(llvm::StringRef triple, llvm::StringRef cpu,
   const llvm::Target *target =
       llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), error);
   assert(target && "both back ends are part of LLVM's library");
-  return std::unique_ptr<llvm::MCSubtargetInfo>(target->createMCSubtargetInfo(
-      llvm::Triple(triple), cpu, features));
+  return std::unique_ptr<llvm::MCSubtargetInfo>(
+      target->createMCSubtargetInfo(llvm::Triple(triple), cpu, features));
 }
 
 static bool isCPUOf(llvm::StringRef triple, llvm::StringRef name) {
@@ -163,7 +163,8 @@ llvm::Expected<MachineDescription> moec::describeMachine(llvm::StringRef name,
   bool isX86 = isCPUOf(kX86Triple, name);
   bool isAArch64 = level || isCPUOf(kAArch64Triple, name);
   if (isX86 && isAArch64)
-    return makeError("--target: '" + name + "' is a machine of x86 and of "
+    return makeError("--target: '" + name +
+                     "' is a machine of x86 and of "
                      "AArch64; expected x86-64-v3 or armv8-a");
   if (!isX86 && !isAArch64)
     return makeError("--target: unknown machine '" + name +

@@ -6,6 +6,7 @@
 
 #include "Emitter.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
@@ -351,6 +352,13 @@ Value Emitter::reduceAdd(Value vector) {
 Value Emitter::reduceMax(Value vector) {
   return reduceTree(*this, vector,
                     [&](Value a, Value c) { return maxf(a, c); });
+}
+
+Value Emitter::callIntrinsic(StringRef name, Type result,
+                             ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, loc, result, b.getStringAttr(name),
+                                       operands)
+      .getResult(0);
 }
 
 Value Emitter::view(Value bytes, Value start, MemRefType type, Value size) {

@@ -38,8 +38,8 @@ struct Target {
   int64_t registers = 16;
   /// Recipe for bf16 weights.
   Recipe recipe = Recipe::WidenFMA;
-  /// Bytes are multiplied four at a time (VPDPBUSD, USDOT), not as pairs of 16 bits.
-  /// Sums are exact: no bit depends on it.
+  /// Bytes are multiplied four at a time (VPDPBUSD, USDOT), not as pairs of 16
+  /// bits. Sums are exact: no bit depends on it.
   bool dotQuads = false;
   /// The same where both factors have a sign (SDOT).
   bool signedQuads = false;

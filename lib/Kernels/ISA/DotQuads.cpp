@@ -7,8 +7,6 @@
 #include "DotQuads.h"
 #include "Neon.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-
 using namespace mlir;
 using namespace moec::kernels;
 
@@ -29,13 +27,6 @@ static Value lanesAs(Emitter &e, Type element, Value value) {
   int64_t count = e.lanes * 32 / element.getIntOrFloatBitWidth();
   return vector::BitCastOp::create(e.b, e.loc,
                                    VectorType::get({count}, element), value);
-}
-
-static Value callIntrinsic(Emitter &e, StringRef name, Type result,
-                           ValueRange operands) {
-  return LLVM::CallIntrinsicOp::create(e.b, e.loc, result,
-                                       e.b.getStringAttr(name), operands)
-      .getResult(0);
 }
 
 static Value shiftRight(Emitter &e, Value lanes, int64_t bits) {
@@ -94,8 +85,8 @@ static Value nativeQuads(Emitter &e, ByteDot dot, Value acc, Value a, Value w) {
   StringRef name = e.lanes == 16 ? "llvm.x86.avx512.vpdpbusd.512"
                                  : "llvm.x86.avx512.vpdpbusd.256";
   Type i8 = e.b.getI8Type();
-  return callIntrinsic(e, name, acc.getType(),
-                       {acc, lanesAs(e, i8, w), lanesAs(e, i8, a)});
+  return e.callIntrinsic(name, acc.getType(),
+                         {acc, lanesAs(e, i8, w), lanesAs(e, i8, a)});
 }
 
 /// VPMADDWD: pairs of 16 bits with sign.
@@ -105,8 +96,8 @@ static Value nativePairs(Emitter &e, Value a, Value w) {
   StringRef name =
       e.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
   Type i16 = e.b.getI16Type();
-  return callIntrinsic(e, name, e.vectorOf(e.b.getI32Type()),
-                       {lanesAs(e, i16, w), lanesAs(e, i16, a)});
+  return e.callIntrinsic(name, e.vectorOf(e.b.getI32Type()),
+                         {lanesAs(e, i16, w), lanesAs(e, i16, a)});
 }
 
 /// VPMADDUBSW: of each half the products of its bytes.
@@ -117,7 +108,7 @@ static Value nativeNarrow(Emitter &e, Value a, Value w) {
                                  : "llvm.x86.avx2.pmadd.ub.sw";
   Type i8 = e.b.getI8Type();
   auto halves = VectorType::get({2 * e.lanes}, e.b.getI16Type());
-  return callIntrinsic(e, name, halves, {lanesAs(e, i8, w), lanesAs(e, i8, a)});
+  return e.callIntrinsic(name, halves, {lanesAs(e, i8, w), lanesAs(e, i8, a)});
 }
 
 /// Sum over the parts of `bits` bits of each lane of signed a times w, which
@@ -206,5 +197,5 @@ Value moec::kernels::emitLookUp(Emitter &e, Value bytes,
       e.b, e.loc, DenseElementsAttr::get(type, ArrayRef<int8_t>(all)));
   Value codes = lanesAs(e, e.b.getI8Type(), bytes);
   return lanesAs(e, e.b.getI32Type(),
-                 callIntrinsic(e, name, type, {tables, codes}));
+                 e.callIntrinsic(name, type, {tables, codes}));
 }

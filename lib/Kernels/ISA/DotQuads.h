@@ -50,9 +50,8 @@ llvm::SmallVector<mlir::Value> emitRowQuads(Emitter &e, ByteDot dot,
 
 /// What `emitDotQuads` takes for lanes of four unsigned bytes of 0 .. `largest`
 /// (128 less where takesSign).
-llvm::SmallVector<mlir::Value> emitWeightQuads(Emitter &e, ByteDot dot,
-                                               mlir::Value bytes,
-                                               int64_t largest);
+llvm::SmallVector<mlir::Value>
+emitWeightQuads(Emitter &e, ByteDot dot, mlir::Value bytes, int64_t largest);
 
 /// acc[i] + sum of the four products of lane i, exact: a signed, w unsigned
 /// (SignedQuads: signed).

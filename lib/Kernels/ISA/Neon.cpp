@@ -6,8 +6,6 @@
 
 #include "Neon.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-
 using namespace mlir;
 using namespace moec::kernels;
 
@@ -22,13 +20,6 @@ static Value slice(Emitter &e, Value vector, int64_t first, int64_t count) {
   return vector::ExtractStridedSliceOp::create(
       e.b, e.loc, vector, ArrayRef<int64_t>{first}, ArrayRef<int64_t>{count},
       ArrayRef<int64_t>{1});
-}
-
-static Value callIntrinsic(Emitter &e, StringRef name, Type result,
-                           ValueRange operands) {
-  return LLVM::CallIntrinsicOp::create(e.b, e.loc, result,
-                                       e.b.getStringAttr(name), operands)
-      .getResult(0);
 }
 
 /// Runs `body` on each register of the operands (vectors of i32 lanes) and
@@ -61,9 +52,9 @@ Value moec::kernels::emitNeonQuads(Emitter &e, Value acc, Value a, Value w,
                             : "llvm.aarch64.neon.usdot.v4i32.v16i8";
   Type i8 = e.b.getI8Type();
   return eachRegister(e, {acc, a, w}, [&](ArrayRef<Value> parts) {
-    return callIntrinsic(e, name, parts[0].getType(),
-                         {parts[0], lanesAs(e, i8, parts[2]),
-                          lanesAs(e, i8, parts[1])});
+    return e.callIntrinsic(
+        name, parts[0].getType(),
+        {parts[0], lanesAs(e, i8, parts[2]), lanesAs(e, i8, parts[1])});
   });
 }
 
@@ -79,10 +70,10 @@ static Value addProducts(Emitter &e, Type element, Type wide, Value a,
   int64_t half = type.getNumElements();
   Value x = lanesAs(e, element, a), y = lanesAs(e, element, w);
   auto products = [&](int64_t first) {
-    return callIntrinsic(e, mul, type,
-                         {slice(e, x, first, half), slice(e, y, first, half)});
+    return e.callIntrinsic(
+        mul, type, {slice(e, x, first, half), slice(e, y, first, half)});
   };
-  return callIntrinsic(e, add, type, {products(0), products(half)});
+  return e.callIntrinsic(add, type, {products(0), products(half)});
 }
 
 Value moec::kernels::emitNeonPairs(Emitter &e, Value a, Value w) {
@@ -95,19 +86,18 @@ Value moec::kernels::emitNeonPairs(Emitter &e, Value a, Value w) {
 Value moec::kernels::emitNeonNarrow(Emitter &e, Value a, Value w) {
   Type i16 = e.b.getI16Type();
   Value sums = eachRegister(e, {a, w}, [&](ArrayRef<Value> parts) {
-    return lanesAs(
-        e, e.b.getI32Type(),
-        addProducts(e, e.b.getI8Type(), i16, parts[0], parts[1]));
+    return lanesAs(e, e.b.getI32Type(),
+                   addProducts(e, e.b.getI8Type(), i16, parts[0], parts[1]));
   });
-  return vector::BitCastOp::create(
-      e.b, e.loc, VectorType::get({2 * e.lanes}, i16), sums);
+  return vector::BitCastOp::create(e.b, e.loc,
+                                   VectorType::get({2 * e.lanes}, i16), sums);
 }
 
 Value moec::kernels::emitNeonAddNarrow(Emitter &e, Value acc, Value narrow) {
   return eachRegister(e, {acc, narrow}, [&](ArrayRef<Value> parts) {
-    Value sums = callIntrinsic(e, "llvm.aarch64.neon.saddlp.v4i32.v8i16",
-                               parts[0].getType(),
-                               {lanesAs(e, e.b.getI16Type(), parts[1])});
+    Value sums = e.callIntrinsic("llvm.aarch64.neon.saddlp.v4i32.v8i16",
+                                 parts[0].getType(),
+                                 {lanesAs(e, e.b.getI16Type(), parts[1])});
     return e.add(parts[0], sums);
   });
 }
@@ -119,8 +109,8 @@ Value moec::kernels::emitNeonLookUp(Emitter &e, Value bytes,
       e.b, e.loc, DenseElementsAttr::get(registerOf(i8), table));
   return eachRegister(e, {bytes}, [&](ArrayRef<Value> parts) {
     Value found =
-        callIntrinsic(e, "llvm.aarch64.neon.tbl1.v16i8", registerOf(i8),
-                      {codes, lanesAs(e, i8, parts[0])});
+        e.callIntrinsic("llvm.aarch64.neon.tbl1.v16i8", registerOf(i8),
+                        {codes, lanesAs(e, i8, parts[0])});
     return lanesAs(e, e.b.getI32Type(), found);
   });
 }

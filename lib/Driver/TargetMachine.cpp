@@ -203,7 +203,7 @@ moec::describeMachines(llvm::StringRef names, bool emulateISA) {
       return machine.takeError();
     // "native" may be the name of a machine beside it.
     for (const MachineDescription &other : machines)
-      if (other.cpu == machine->cpu)
+      if (other.cpuName() == machine->cpuName())
         return makeError("--target: " + machine->cpu + " twice in '" + names +
                          "'; expected it once");
     machines.push_back(std::move(*machine));

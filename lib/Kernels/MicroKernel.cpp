@@ -34,8 +34,9 @@ static int64_t countOperands(const TileFamily &family, int64_t rows,
 }
 
 bool TileBuilder::isByVector() const {
-  return countOperands(family, rows, vectors(), true) <
-         countOperands(family, rows, vectors(), false);
+  int64_t byLine = countOperands(family, rows, vectors(), false);
+  return rows * vectors() + byLine > e.target.registers &&
+         countOperands(family, rows, vectors(), true) < byLine;
 }
 
 /// Shuffles that part pairs of f16 take registers of their own.

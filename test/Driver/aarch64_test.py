@@ -19,8 +19,7 @@ MOEC, GOLDENS, CLANG, RUNTIME = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv
 CROSS = ["--target=aarch64-linux-gnu", "-fuse-ld=lld", "-O1"]
 SYSROOT = pathlib.Path("/usr/aarch64-linux-gnu")
 # A machine, what runs its code, and how it multiplies bytes.
-MACHINES = (("armv8-a", "cortex-a57", "smull"), ("cortex-a76", "cortex-a76", "sdot"),
-            ("neoverse-n1", "neoverse-n1", "sdot"), ("armv8.6-a", "max", "usdot"), ("neoverse-v1", "max", "usdot"),
+MACHINES = (("armv8-a", "cortex-a57", "smull"), ("cortex-a76", "cortex-a76", "sdot"), ("armv8.6-a", "max", "usdot"),
             ("neoverse-n2", "max", "usdot"))
 TOKENS = (0, 1, 3, 17)
 EXPERTS, HIDDEN, WIDTH, TOP_K = 5, 72, 40, 3

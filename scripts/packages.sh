@@ -10,6 +10,7 @@ packages=(
   nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev libxxhash-dev
   libgtest-dev libgmock-dev zlib1g-dev libzstd-dev
   libffi-dev libxml2-dev binutils python3 python3-numpy
+  qemu-user libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross
 )
 [ "${1:-}" = --sanitize ] && packages+=(libclang-rt-22-dev)
 missing=()

@@ -32,6 +32,7 @@ public:
 private:
   // Compile.cpp
   llvm::Error prepare();
+  llvm::Error checkForeign();
   llvm::Error import();
   llvm::Error checkAttention();
   llvm::Error readModel();

@@ -234,6 +234,16 @@ bool Compilation::hasLayers() {
   });
 }
 
+/// The runtime that executables are linked with is x86-64's.
+llvm::Error Compilation::checkForeign() {
+  for (const MachineDescription &each : machines)
+    if (each.isForeign() && emits(Emit::Executable))
+      return makeError("--target: executables are made for x86-64 only, not "
+                       "for " +
+                       each.cpuName() + "; expected --emit=obj, asm or llvm");
+  return llvm::Error::success();
+}
+
 llvm::Error Compilation::prepare() {
   llvm::Expected<OutputNames> chosen = OutputNames::choose(options);
   if (!chosen)
@@ -243,6 +253,8 @@ llvm::Error Compilation::prepare() {
   if (!described)
     return described.takeError();
   machines = std::move(*described);
+  if (llvm::Error error = checkForeign())
+    return error;
   DialectRegistry registry;
   registerDialects(registry);
   context.appendDialectRegistry(registry);

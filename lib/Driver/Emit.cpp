@@ -185,7 +185,8 @@ llvm::Error Compilation::emitLibrary() {
   return link(output, {objectBytes()},
               [&](const LinkKit &kit, ArrayRef<std::string> objects,
                   StringRef file) {
-                return linkLibrary(kit, objects.front(), file,
+                return linkLibrary(machine.isForeign() ? kit.foreign() : kit,
+                                   objects.front(), file,
                                    llvm::sys::path::filename(output));
               });
 }

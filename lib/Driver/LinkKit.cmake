@@ -35,6 +35,19 @@ endif()
 find_library(MOE_OMP_LIBRARY omp PATHS ${LLVM_LIBRARY_DIR} REQUIRED NO_DEFAULT_PATH)
 file(REAL_PATH ${MOE_OMP_LIBRARY} omp_real)
 configure_file(${omp_real} ${kit}/libomp.so COPYONLY)
+# Libraries for AArch64 name the same shared libraries, of which stubs suffice.
+file(MAKE_DIRECTORY ${kit}/aarch64)
+file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/stub.c "")
+foreach(name libomp.so:libomp.so.5 libc.so.6:libc.so.6)
+  string(REPLACE ":" ";" name ${name})
+  list(GET name 0 file)
+  list(GET name 1 soname)
+  execute_process(
+    COMMAND ${CMAKE_CXX_COMPILER} -x c --target=aarch64-linux-gnu -shared
+            -nostdlib -fuse-ld=lld -Wl,-soname,${soname}
+            ${CMAKE_CURRENT_BINARY_DIR}/stub.c -o ${kit}/aarch64/${file}
+    COMMAND_ERROR_IS_FATAL ANY)
+endforeach()
 configure_file(${MOE_PCRE2_ARCHIVE} ${kit}/libpcre2-8.a COPYONLY)
 configure_file(${MOE_UTF8PROC_ARCHIVE} ${kit}/libutf8proc.a COPYONLY)
 set(kit_archives)

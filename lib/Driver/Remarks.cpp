@@ -30,6 +30,15 @@ static bool isHost(StringRef asked) {
   return asked.empty() || asked == "native";
 }
 
+static StringRef byteProducts(const kernels::Target &target) {
+  if (target.dotQuads)
+    return target.isAArch64() ? "USDOT" : "VPDPBUSD";
+  if (target.signedQuads)
+    return "SDOT";
+  return target.isAArch64() ? "SMULL of bytes (nibbles) and halves (bytes)"
+                            : "VPMADDUBSW (nibbles) and VPMADDWD (bytes)";
+}
+
 void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
   const kernels::Target &target = machine.kernels;
   say() << machine.cpuName() << ": "
@@ -41,15 +50,15 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
   StringRef why = target.emulate ? "--emulate-isa"
                   : pairs
                       ? "VDPBF16PS has the rate of a fused multiply-add here"
+                  : target.isAArch64()
+                      ? "BFDOT does not round as VDPBF16PS does"
                   : machine.features.find("+avx512bf16") != std::string::npos
                       ? "VDPBF16PS is slower than widening on this CPU"
                       : "the target has no VDPBF16PS";
   say() << "recipe " << target.recipeName() << ": " << why << "\n";
   say()
       << "quantised weights: recipe group-sums, products by "
-      << (target.dotQuads ? "VPDPBUSD"
-                          : "VPMADDUBSW (nibbles) and VPMADDWD (bytes)")
-      << ", tiles of up to "
+      << byteProducts(target) << ", tiles of up to "
       << kernels::TileFamily::of(mlir::lm::Format::Int8, target).maxRows(target)
       << " rows\n";
 }

@@ -12,12 +12,17 @@
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
+#include "llvm/TargetParser/AArch64TargetParser.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/SubtargetFeature.h"
 
 #include <unistd.h>
 
 using namespace moec;
+
+static constexpr llvm::StringLiteral kX86Triple = "x86_64-unknown-linux-gnu";
+static constexpr llvm::StringLiteral kAArch64Triple =
+    "aarch64-unknown-linux-gnu";
 
 static void initializeBackEnd() {
   static bool done = [] {
@@ -26,6 +31,10 @@ static void initializeBackEnd() {
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
     LLVMInitializeX86AsmParser();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
     return true;
   }();
   (void)done;
@@ -69,8 +78,8 @@ static void avoidUnasked(MachineDescription &machine,
 }
 
 static llvm::Expected<MachineDescription>
-fromFeatures(MachineDescription machine, const llvm::StringMap<bool> &has,
-             bool emulateISA) {
+fromX86Features(MachineDescription machine, const llvm::StringMap<bool> &has,
+                bool emulateISA) {
   auto feature = [&](llvm::StringRef name) { return has.lookup(name); };
   if (!feature("avx2") || !feature("fma") || !feature("f16c"))
     return makeError("target '" + machine.cpu +
@@ -97,44 +106,84 @@ fromFeatures(MachineDescription machine, const llvm::StringMap<bool> &has,
   return machine;
 }
 
+/// Two registers of 128 bits make a vector of 8 lanes: so tiles are AVX2's,
+/// whose 16 registers of 256 bits are 32 of these, and so are all bits. BFDOT
+/// does not round as VDPBF16PS does (docs/numerics.md).
+static llvm::Expected<MachineDescription>
+fromAArch64Features(MachineDescription machine,
+                    const llvm::StringMap<bool> &has, bool emulateISA) {
+  if (!has.lookup("neon"))
+    return makeError("target '" + machine.cpu + "': NEON is required");
+  kernels::Target &target = machine.kernels;
+  target.architecture = kernels::Architecture::AArch64;
+  target.dotQuads = emulateISA || has.lookup("i8mm");
+  target.signedQuads = has.lookup("dotprod");
+  target.emulate = emulateISA;
+  return machine;
+}
+
+static llvm::Expected<MachineDescription> describeHost(bool emulateISA) {
+  MachineDescription machine;
+  machine.triple = kX86Triple;
+  machine.cpu = llvm::sys::getHostCPUName().str();
+  llvm::StringMap<bool> has;
+  llvm::SubtargetFeatures features;
+  for (auto &feature : llvm::sys::getHostCPUFeatures()) {
+    features.AddFeature(feature.first(), feature.second);
+    has[feature.first()] = feature.second;
+  }
+  machine.features = features.getString();
+  // Half of the second-level cache for packed rows.
+  if (long bytes = ::sysconf(_SC_LEVEL2_CACHE_SIZE); bytes > 0)
+    machine.kernels.rowBudget = std::clamp<long>(bytes / 2, 256 << 10, 1 << 20);
+  return fromX86Features(std::move(machine), has, emulateISA);
+}
+
+static std::unique_ptr<llvm::MCSubtargetInfo>
+subtargetOf(llvm::StringRef triple, llvm::StringRef cpu,
+            llvm::StringRef features) {
+  std::string error;
+  const llvm::Target *target =
+      llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), error);
+  assert(target && "both back ends are part of LLVM's library");
+  return std::unique_ptr<llvm::MCSubtargetInfo>(
+      target->createMCSubtargetInfo(llvm::Triple(triple), cpu, features));
+}
+
+static bool isCPUOf(llvm::StringRef triple, llvm::StringRef name) {
+  return subtargetOf(triple, "", "")->isCPUStringValid(name);
+}
+
 llvm::Expected<MachineDescription> moec::describeMachine(llvm::StringRef name,
                                                          bool emulateISA) {
   initializeBackEnd();
+  if (name.empty() || name == "native")
+    return describeHost(emulateISA);
   MachineDescription machine;
-  machine.triple = "x86_64-unknown-linux-gnu";
-  llvm::StringMap<bool> has;
-  if (name.empty() || name == "native") {
-    machine.cpu = llvm::sys::getHostCPUName().str();
-    llvm::SubtargetFeatures features;
-    for (auto &feature : llvm::sys::getHostCPUFeatures()) {
-      features.AddFeature(feature.first(), feature.second);
-      has[feature.first()] = feature.second;
-    }
-    machine.features = features.getString();
-    // Half of the second-level cache for packed rows.
-    if (long bytes = ::sysconf(_SC_LEVEL2_CACHE_SIZE); bytes > 0)
-      machine.kernels.rowBudget =
-          std::clamp<long>(bytes / 2, 256 << 10, 1 << 20);
-    return fromFeatures(std::move(machine), has, emulateISA);
-  }
-  std::string error;
-  const llvm::Target *target =
-      llvm::TargetRegistry::lookupTarget(llvm::Triple(machine.triple), error);
-  if (!target)
-    return makeError(error);
-  std::unique_ptr<llvm::MCSubtargetInfo> info(target->createMCSubtargetInfo(
-      llvm::Triple(machine.triple), "x86-64", ""));
-  if (!info->isCPUStringValid(name))
+  const llvm::AArch64::ArchInfo *level = llvm::AArch64::parseArch(name);
+  bool isX86 = isCPUOf(kX86Triple, name);
+  bool isAArch64 = level || isCPUOf(kAArch64Triple, name);
+  if (isX86 && isAArch64)
+    return makeError("--target: '" + name +
+                     "' is a machine of x86 and of "
+                     "AArch64; expected x86-64-v3 or armv8-a");
+  if (!isX86 && !isAArch64)
     return makeError("--target: unknown machine '" + name +
-                     "'; expected native, x86-64-v3, x86-64-v4 or the name of "
-                     "a CPU that LLVM knows");
-  machine.cpu = name.str();
-  std::unique_ptr<llvm::MCSubtargetInfo> chosen(
-      target->createMCSubtargetInfo(llvm::Triple(machine.triple), name, ""));
+                     "'; expected native, x86-64-v3, x86-64-v4, armv8-a or "
+                     "the name of a CPU that LLVM knows");
+  machine.triple = isX86 ? kX86Triple : kAArch64Triple;
+  machine.cpu = level ? "generic" : name.str();
+  if (level) {
+    machine.level = name.str();
+    machine.features = level->ArchFeature.str();
+  }
+  llvm::StringMap<bool> has;
   for (const llvm::SubtargetFeatureKV &feature :
-       chosen->getEnabledProcessorFeatures())
+       subtargetOf(machine.triple, machine.cpu, machine.features)
+           ->getEnabledProcessorFeatures())
     has[feature.Key] = true;
-  return fromFeatures(std::move(machine), has, emulateISA);
+  return isX86 ? fromX86Features(std::move(machine), has, emulateISA)
+               : fromAArch64Features(std::move(machine), has, emulateISA);
 }
 
 llvm::Expected<std::vector<MachineDescription>>
@@ -155,7 +204,7 @@ moec::describeMachines(llvm::StringRef names, bool emulateISA) {
       return machine.takeError();
     // "native" may be the name of a machine beside it.
     for (const MachineDescription &other : machines)
-      if (other.cpu == machine->cpu)
+      if (other.cpuName() == machine->cpuName())
         return makeError("--target: " + machine->cpu + " twice in '" + names +
                          "'; expected it once");
     machines.push_back(std::move(*machine));
@@ -182,7 +231,9 @@ moec::createTargetMachine(const MachineDescription &machine) {
 }
 
 std::string MachineDescription::cpuName() const {
-  return cpu + (kernels.lanes == 16 ? " (AVX-512)" : " (AVX2)");
+  return (level.empty() ? cpu : level) + (kernels.isAArch64()   ? " (NEON)"
+                                          : kernels.lanes == 16 ? " (AVX-512)"
+                                                                : " (AVX2)");
 }
 
 std::string MachineDescription::describe() const {

@@ -6,6 +6,7 @@
 
 #include "Emitter.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
@@ -181,9 +182,10 @@ Value Emitter::load(Value memref, ValueRange indices, int64_t count) {
 }
 
 /// AVX2 has no masked access to 16-bit elements, and what LLVM makes of one on
-/// bf16 calls a library function a lane.
+/// bf16 calls a library function a lane. NEON has none at all.
 bool Emitter::lacksMask(Type element) const {
-  return lanes == 8 && element.getIntOrFloatBitWidth() == 16;
+  return target.isAArch64() ||
+         (lanes == 8 && element.getIntOrFloatBitWidth() == 16);
 }
 
 void Emitter::store(Value vector, Value memref, ValueRange indices,
@@ -350,6 +352,13 @@ Value Emitter::reduceAdd(Value vector) {
 Value Emitter::reduceMax(Value vector) {
   return reduceTree(*this, vector,
                     [&](Value a, Value c) { return maxf(a, c); });
+}
+
+Value Emitter::callIntrinsic(StringRef name, Type result,
+                             ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, loc, result, b.getStringAttr(name),
+                                       operands)
+      .getResult(0);
 }
 
 Value Emitter::view(Value bytes, Value start, MemRefType type, Value size) {

@@ -142,6 +142,10 @@ public:
   Value reduceAdd(Value vector);
   Value reduceMax(Value vector);
 
+  /// The result of an intrinsic of LLVM.
+  Value callIntrinsic(llvm::StringRef name, Type result,
+                      mlir::ValueRange operands);
+
   /// A view of bytes from `start` on, of one dynamic size.
   Value view(Value bytes, Value start, mlir::MemRefType type, Value size);
   /// A view of this slot's scratch, `bytes` from its start.

@@ -6,6 +6,7 @@
 
 #include "MicroKernel.h"
 #include "ISA/DotPairs.h"
+#include "QuantisedRows.h"
 #include "TileBuilder.h"
 
 using namespace mlir;
@@ -23,11 +24,53 @@ TileFamily TileFamily::of(lm::Format format, const Target &target) {
           format == lm::Format::BF16 ? target.recipe : Recipe::WidenFMA};
 }
 
+/// Vectors that a tile of floats holds beside its sums: the line's, one step's
+/// of them as f32 and a row's element, or (isByVector) the elements of all rows
+/// and the steps of one vector.
+static int64_t countOperands(const TileFamily &family, int64_t rows,
+                             int64_t vectors, bool isByVector) {
+  int64_t steps = family.stepsPerLine();
+  return steps * (isByVector ? rows + 1 : vectors) + !isByVector;
+}
+
+bool TileBuilder::isByVector() const {
+  int64_t byLine = countOperands(family, rows, vectors(), false);
+  return rows * vectors() + byLine > e.target.registers &&
+         countOperands(family, rows, vectors(), true) < byLine;
+}
+
+/// Shuffles that part pairs of f16 take registers of their own.
+static constexpr int64_t kPartingRegisters = 3;
+
+/// Sums and operands of a tile of floats.
+static int64_t countRegisters(const Target &target, const TileFamily &family,
+                              int64_t rows, int64_t panels) {
+  int64_t vectors = panels * 16 / target.lanes;
+  int64_t operands = std::min(countOperands(family, rows, vectors, true),
+                              countOperands(family, rows, vectors, false));
+  if (family.format == lm::Format::F16)
+    operands += kPartingRegisters;
+  return rows * vectors + operands;
+}
+
+/// NEON adds four products of bytes in three steps, or by one instruction.
+static bool hasManyProducts(const Target &target, lm::Format format) {
+  ByteDot dot = byteDotOf(target, format);
+  return target.isAArch64() && dot != ByteDot::Quads &&
+         dot != ByteDot::SignedQuads;
+}
+
 /// A tile of integers holds its sums over a group beside those in f32.
 int64_t TileFamily::maxRows(const Target &target) const {
-  if (recipe != Recipe::GroupSums)
-    return target.maxTileRows();
-  return 6;
+  if (recipe == Recipe::GroupSums)
+    return hasManyProducts(target, format) ? 4 : 6;
+  // On AVX2 six rows of bf16 take one register too many. That vector is read
+  // again, which costs less than a smaller tile (3 %: Zen 4, T=256).
+  int64_t most = target.registers + !target.isAArch64();
+  int64_t rows = target.maxTileRows();
+  while (countRegisters(target, *this, rows, 1) > most)
+    --rows;
+  return rows;
 }
 
 int64_t moec::kernels::streamsOf(const Target &target,
@@ -35,8 +78,11 @@ int64_t moec::kernels::streamsOf(const Target &target,
   bool isWide = target.lanes == 16;
   if (family.recipe == Recipe::GroupSums) // its sums take as many registers
     return isWide && rows <= 2 ? std::min(target.streamPanels, 8 / rows) : 1;
+  // Of four lines of 16 bits LLVM widens all before the first product.
   if (!isWide)
-    return rows == 1 ? 4 : rows == 2 ? 2 : 1;
+    return rows == 1 && family.format == lm::Format::F32 ? 4
+           : rows <= 2                                   ? 2
+                                                         : 1;
   if (rows >= family.maxRows(target) / 2)
     return 1;
   // f16 takes so many instructions a line that two streams wait for each other.
@@ -65,13 +111,12 @@ int64_t moec::kernels::leadOf(const Target &target, const TileFamily &family,
 /// Panels that one register tile holds; wider requests are made of several.
 static int64_t tilePanels(const Target &target, const TileFamily &family,
                           int64_t rows, int64_t wanted) {
-  if (target.lanes == 16)
-    return wanted;
-  int64_t most = family.recipe == Recipe::GroupSums ? 1
-                 : rows == 1                        ? 4
-                 : rows <= 3                        ? 2
-                                                    : 1;
-  return std::min(wanted, most);
+  if (family.recipe == Recipe::GroupSums)
+    return target.lanes == 16 ? wanted : 1;
+  while (wanted > 1 &&
+         countRegisters(target, family, rows, wanted) > target.registers)
+    wanted /= 2;
+  return wanted;
 }
 
 Value TileBuilder::loadPairs(int64_t v, Value k) {
@@ -150,17 +195,29 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
     }
     return acc;
   }
+  auto rowElement = [&](int64_t s, int64_t r) {
+    Value first = e.add(aOffset, e.add(e.mul(k, rows * steps()), s * rows));
+    return broadcastRow(r, first);
+  };
+  if (isByVector()) {
+    SmallVector<Value> row;
+    for (int64_t i = 0; i < steps() * rows; ++i)
+      row.push_back(rowElement(i / rows, i % rows));
+    for (int64_t v = 0; v < n; ++v)
+      for (auto [s, weight] : llvm::enumerate(loadSteps(v, k)))
+        for (int64_t r = 0; r < rows; ++r)
+          acc[r * n + v] = e.fma(row[s * rows + r], weight, acc[r * n + v]);
+    return acc;
+  }
   SmallVector<SmallVector<Value>> weights;
   for (int64_t v = 0; v < n; ++v)
     weights.push_back(loadSteps(v, k));
-  for (int64_t s = 0; s < steps(); ++s) {
-    Value element = e.add(aOffset, e.add(e.mul(k, rows * steps()), s * rows));
+  for (int64_t s = 0; s < steps(); ++s)
     for (int64_t r = 0; r < rows; ++r) {
-      Value row = broadcastRow(r, element);
+      Value row = rowElement(s, r);
       for (int64_t v = 0; v < n; ++v)
         acc[r * n + v] = e.fma(row, weights[v][s], acc[r * n + v]);
     }
-  }
   return acc;
 }
 

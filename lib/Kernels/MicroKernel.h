@@ -24,6 +24,11 @@ struct TileFamily {
   mlir::Type rowElement(mlir::OpBuilder &b) const;
   /// K steps in one element of a packed row of floats.
   int64_t stepsPerElement() const { return recipe == Recipe::DotPairs ? 2 : 1; }
+  /// K steps in one line of a panel of floats, one after the other.
+  int64_t stepsPerLine() const {
+    return format != mlir::lm::Format::F32 && recipe == Recipe::WidenFMA ? 2
+                                                                         : 1;
+  }
   /// Rows of the largest tile.
   int64_t maxRows(const Target &target) const;
 };

@@ -15,7 +15,11 @@ using namespace moec::kernels;
 using lm::kGroup;
 using lm::QuantisedLayout;
 
-int64_t moec::kernels::productBias(const QuantisedLayout &layout) {
+int64_t moec::kernels::productBias(const Target &target,
+                                   const QuantisedLayout &layout) {
+  int64_t largest = largestInteger(layout);
+  if (takesSign(byteDotOf(target, largest), largest))
+    return 0;
   return layout.isTable ? lm::kDoubledE2M1[7] : layout.bias;
 }
 
@@ -111,7 +115,7 @@ void GroupQuantiser::store(ArrayRef<Value> x) {
   if (layout().hasMinimum())
     put(element, e.mulf(scale, arith::SIToFPOp::create(e.b, e.loc, f32, sum)));
   else
-    put(element, e.mul(sum, e.integer(i32, -productBias(layout()))));
+    put(element, e.mul(sum, e.integer(i32, -productBias(e.target, layout()))));
 }
 
 void moec::kernels::emitQuantisedRow(Emitter &e, lm::Format format, Value x,

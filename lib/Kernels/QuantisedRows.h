@@ -12,9 +12,11 @@
 
 namespace moec::kernels {
 
-/// What is added to a format's integers to make them unsigned: of a table,
-/// its largest value.
-int64_t productBias(const mlir::lm::QuantisedLayout &layout);
+/// What is added to a format's integers so that products can take them: of a
+/// table, its largest value. 0 where products take bytes with a sign, for which
+/// those of 8 bits give back what was added when they were stored.
+int64_t productBias(const Target &target,
+                    const mlir::lm::QuantisedLayout &layout);
 /// The largest integer that they have then.
 int64_t largestInteger(const mlir::lm::QuantisedLayout &layout);
 

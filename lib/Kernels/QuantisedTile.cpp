@@ -43,6 +43,7 @@ struct GroupTile {
   SmallVector<Value> startSums(int64_t vectors);
   void addLine(Value line, int64_t first, int64_t vectors,
                SmallVectorImpl<Value> &sums);
+  int64_t linesAtOnce() const;
   SmallVector<Value> addLines(int64_t from, int64_t to, int64_t first,
                               int64_t vectors, SmallVector<Value> sums);
   SmallVector<Value> sumGroup(int64_t first, int64_t vectors);
@@ -126,14 +127,14 @@ SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
         arith::AndIOp::create(e.b, e.loc, bytes, e.integer(i32, 0x0f0f0f0f));
   }
   if (layout.isTable) {
-    int8_t table[16], bias = productBias(layout);
+    int8_t table[16], bias = productBias(e.target, layout);
     for (int i = 0; i < 8; ++i) {
       table[i] = bias + lm::kDoubledE2M1[i];
       table[8 + i] = bias - lm::kDoubledE2M1[i];
     }
     bytes = emitLookUp(e, bytes, table);
   }
-  return emitWeightQuads(e, dot, bytes);
+  return emitWeightQuads(e, dot, bytes, largestInteger(layout));
 }
 
 /// What takes back the bias of unsigned weights.
@@ -141,8 +142,9 @@ SmallVector<Value> GroupTile::startSums(int64_t vectors) {
   Value zero = e.integer(e.vectorOf(e.b.getI32Type()), 0);
   SmallVector<Value> sums;
   for (int64_t r = 0; r < tile.rows; ++r)
-    sums.append(vectors,
-                productBias(layout) ? loadRow(r, record.offsetAt()) : zero);
+    sums.append(vectors, productBias(e.target, layout)
+                             ? loadRow(r, record.offsetAt())
+                             : zero);
   return sums;
 }
 
@@ -173,22 +175,29 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
   }
 }
 
-/// Lines from .. to - 1. With 32 registers they stand one after the other; with
-/// 16 LLVM would load all of them before the first product, and spill, so that
-/// there they are a loop.
+/// Lines that stand one after the other; more are a loop. LLVM loads all that
+/// stand so before the first product: with 16 registers, or several steps a
+/// product, it spills from two lines on, with VPDPBUSD in 32 from four.
+int64_t GroupTile::linesAtOnce() const {
+  if (e.target.registers < 32 || dot == ByteDot::Narrow)
+    return 1;
+  return dot == ByteDot::Quads && tile.rows == 1 ? 4 : 2;
+}
+
+/// Lines from .. to - 1.
 SmallVector<Value> GroupTile::addLines(int64_t from, int64_t to, int64_t first,
                                        int64_t vectors,
                                        SmallVector<Value> sums) {
-  if (e.target.registers < 32)
-    return e.loop(e.index(from), e.index(to), 1, sums,
-                  [&](Value line, ValueRange carried) {
-                    SmallVector<Value> next(carried);
-                    addLine(line, first, vectors, next);
-                    return next;
-                  });
-  for (int64_t line = from; line < to; ++line)
-    addLine(e.index(line), first, vectors, sums);
-  return sums;
+  int64_t each = std::min(linesAtOnce(), to - from);
+  auto addRun = [&](Value start, ValueRange before) {
+    SmallVector<Value> next(before);
+    for (int64_t i = 0; i < each; ++i)
+      addLine(e.add(start, i), first, vectors, next);
+    return next;
+  };
+  if (each == to - from)
+    return addRun(e.index(from), sums);
+  return e.loop(e.index(from), e.index(to), each, sums, addRun);
 }
 
 /// The sums of the group; narrow ones are widened before they may overflow.

@@ -35,6 +35,9 @@ Target Target::of(ModuleOp module) {
   target.recipe =
       attr.contains("dot_pairs") ? Recipe::DotPairs : Recipe::WidenFMA;
   target.dotQuads = attr.contains("dot_quads");
+  target.signedQuads = attr.contains("signed_quads");
+  if (attr.contains("aarch64"))
+    target.architecture = Architecture::AArch64;
   target.emulate = attr.contains("emulate");
   target.blocksFromChunk = attr.contains("blocks_from_chunk");
   return target;
@@ -56,6 +59,10 @@ void Target::setOn(ModuleOp module) const {
     attrs.append("dot_pairs", builder.getUnitAttr());
   if (dotQuads)
     attrs.append("dot_quads", builder.getUnitAttr());
+  if (signedQuads)
+    attrs.append("signed_quads", builder.getUnitAttr());
+  if (isAArch64())
+    attrs.append("aarch64", builder.getUnitAttr());
   if (emulate)
     attrs.append("emulate", builder.getUnitAttr());
   if (blocksFromChunk)

@@ -24,9 +24,10 @@ struct TileBuilder {
   int64_t vectorsPerPanel() const { return 16 / e.lanes; }
   int64_t vectors() const { return panels * vectorsPerPanel(); }
   bool halfWidth() const { return family.format != mlir::lm::Format::F32; }
-  int64_t steps() const {
-    return halfWidth() && family.recipe == Recipe::WidenFMA ? 2 : 1;
-  }
+  int64_t steps() const { return family.stepsPerLine(); }
+  /// Whether the elements of all rows wait for one vector of weights after the
+  /// other, and not the line's weights for one row after the other.
+  bool isByVector() const;
 
   Value panelLine(int64_t panel, Value k) {
     Value base = panel ? e.add(line, e.mul(stride, panel)) : line;

@@ -159,10 +159,9 @@ static constexpr Option kOptions[] = {
     {"Output", "--static", "",
      "an executable that needs no shared library, libc included", readFlag},
     {"Code", "--target", "CPU",
-     "native (default), x86-64-v3, x86-64-v4 or a CPU that LLVM knows; "
-     "several with\n                         commas: one executable chooses "
-     "when "
-     "it starts",
+     "native (default), x86-64-v3, x86-64-v4, armv8-a or a CPU of either that "
+     "LLVM\n                         knows; several with commas: one executable "
+     "chooses when it starts",
      readTarget},
     {"Code", "--emulate-isa", "",
      "generic code that computes as VDPBF16PS does, where AVX-512 is",

@@ -19,18 +19,22 @@ namespace moec {
 /// A machine in LLVM's terms and in those of the kernels.
 struct MachineDescription {
   std::string triple, cpu, features;
+  /// A version of an architecture that stands for a CPU: "armv8.4-a".
+  std::string level;
   /// Features that an emitted program checks for at its start.
   std::vector<std::string> required;
   kernels::Target kernels;
 
   /// "znver4 (AVX-512)"
   std::string cpuName() const;
+  /// Whether this compiler's own machines do not run its code.
+  bool isForeign() const { return kernels.isAArch64(); }
   /// "target znver4 (AVX-512), recipe bf16-dot-pairs"
   std::string describe() const;
 };
 
-/// `name` is empty or "native" for this host, "x86-64-v3" or "x86-64-v4", or
-/// the name of a CPU that LLVM knows.
+/// `name` is empty or "native" for this host, "x86-64-v3", "x86-64-v4", a
+/// version of AArch64 ("armv8-a"), or the name of a CPU that LLVM knows.
 llvm::Expected<MachineDescription> describeMachine(llvm::StringRef name,
                                                    bool emulateISA);
 

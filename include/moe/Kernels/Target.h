@@ -25,17 +25,24 @@ enum class Recipe {
   GroupSums,
 };
 
+/// Whose instructions kernels name.
+enum class Architecture { X86, AArch64 };
+
 /// A machine as kernels see it.
 struct Target {
-  /// f32 lanes of a vector register: 8 (AVX2) or 16 (AVX-512).
+  Architecture architecture = Architecture::X86;
+  /// f32 lanes of a vector: 8 (AVX2; AArch64, in two registers of 128 bits) or
+  /// 16 (AVX-512). Sums along a row have as many parts: bits depend on it.
   int64_t lanes = 8;
-  /// Vector registers.
+  /// Vectors of that many lanes that the registers hold.
   int64_t registers = 16;
   /// Recipe for bf16 weights.
   Recipe recipe = Recipe::WidenFMA;
-  /// Bytes are multiplied four at a time (VPDPBUSD), not as pairs of 16 bits.
-  /// Sums are exact: no bit depends on it.
+  /// Bytes are multiplied four at a time (VPDPBUSD, USDOT), not as pairs of 16
+  /// bits. Sums are exact: no bit depends on it.
   bool dotQuads = false;
+  /// The same where both factors have a sign (SDOT).
+  bool signedQuads = false;
   /// Take generic emitters even where the instruction exists.
   bool emulate = false;
   /// Breaks the routing contract: attention blocks end where a chunk starts.
@@ -65,6 +72,8 @@ struct Target {
   void setOn(mlir::ModuleOp module) const;
   /// Name of the recipe, as shown on a model's card.
   std::string recipeName() const;
+
+  bool isAArch64() const { return architecture == Architecture::AArch64; }
 };
 
 } // namespace moec::kernels

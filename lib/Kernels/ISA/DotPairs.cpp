@@ -6,8 +6,6 @@
 
 #include "DotPairs.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-
 using namespace mlir;
 using namespace moec::kernels;
 
@@ -16,10 +14,7 @@ static Value emitNative(Emitter &e, Value acc, Value a, Value w) {
       vector::BitCastOp::create(e.b, e.loc, cast<VectorType>(w.getType()), a);
   std::string name = e.lanes == 16 ? "llvm.x86.avx512bf16.dpbf16ps.512"
                                    : "llvm.x86.avx512bf16.dpbf16ps.256";
-  return LLVM::CallIntrinsicOp::create(e.b, e.loc, acc.getType(),
-                                       e.b.getStringAttr(name),
-                                       ValueRange{acc, pairs, w})
-      .getResult(0);
+  return e.callIntrinsic(name, acc.getType(), {acc, pairs, w});
 }
 
 Value moec::kernels::emitFlushed(Emitter &e, Value x) {

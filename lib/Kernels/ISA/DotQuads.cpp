@@ -5,8 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "DotQuads.h"
-
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "Neon.h"
 
 using namespace mlir;
 using namespace moec::kernels;
@@ -18,6 +17,8 @@ int64_t moec::kernels::narrowQuads(int64_t largest) {
 ByteDot moec::kernels::byteDotOf(const Target &target, int64_t largest) {
   if (target.dotQuads)
     return ByteDot::Quads;
+  if (target.signedQuads)
+    return ByteDot::SignedQuads;
   return narrowQuads(largest) >= 4 ? ByteDot::Narrow : ByteDot::Pairs;
 }
 
@@ -26,13 +27,6 @@ static Value lanesAs(Emitter &e, Type element, Value value) {
   int64_t count = e.lanes * 32 / element.getIntOrFloatBitWidth();
   return vector::BitCastOp::create(e.b, e.loc,
                                    VectorType::get({count}, element), value);
-}
-
-static Value callIntrinsic(Emitter &e, StringRef name, Type result,
-                           ValueRange operands) {
-  return LLVM::CallIntrinsicOp::create(e.b, e.loc, result,
-                                       e.b.getStringAttr(name), operands)
-      .getResult(0);
 }
 
 static Value shiftRight(Emitter &e, Value lanes, int64_t bits) {
@@ -68,7 +62,12 @@ SmallVector<Value> moec::kernels::emitRowQuads(Emitter &e, ByteDot dot,
 }
 
 SmallVector<Value> moec::kernels::emitWeightQuads(Emitter &e, ByteDot dot,
-                                                  Value bytes) {
+                                                  Value bytes,
+                                                  int64_t largest) {
+  if (takesSign(dot, largest)) {
+    Value signs = e.integer(bytes.getType(), 0x80808080);
+    return {arith::XOrIOp::create(e.b, e.loc, bytes, signs)};
+  }
   if (dot != ByteDot::Pairs)
     return {bytes};
   Value mask = e.integer(bytes.getType(), 0x00ff00ff);
@@ -80,44 +79,58 @@ SmallVector<Value> moec::kernels::emitWeightQuads(Emitter &e, ByteDot dot,
 // Products
 //===----------------------------------------------------------------------===//
 
-static Value nativeQuads(Emitter &e, Value acc, Value a, Value w) {
+static Value nativeQuads(Emitter &e, ByteDot dot, Value acc, Value a, Value w) {
+  if (e.target.isAArch64())
+    return emitNeonQuads(e, acc, a, w, dot == ByteDot::SignedQuads);
   StringRef name = e.lanes == 16 ? "llvm.x86.avx512.vpdpbusd.512"
                                  : "llvm.x86.avx512.vpdpbusd.256";
   Type i8 = e.b.getI8Type();
-  return callIntrinsic(e, name, acc.getType(),
-                       {acc, lanesAs(e, i8, w), lanesAs(e, i8, a)});
+  return e.callIntrinsic(name, acc.getType(),
+                         {acc, lanesAs(e, i8, w), lanesAs(e, i8, a)});
 }
 
 /// VPMADDWD: pairs of 16 bits with sign.
 static Value nativePairs(Emitter &e, Value a, Value w) {
+  if (e.target.isAArch64())
+    return emitNeonPairs(e, a, w);
   StringRef name =
       e.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
   Type i16 = e.b.getI16Type();
-  return callIntrinsic(e, name, e.vectorOf(e.b.getI32Type()),
-                       {lanesAs(e, i16, w), lanesAs(e, i16, a)});
+  return e.callIntrinsic(name, e.vectorOf(e.b.getI32Type()),
+                         {lanesAs(e, i16, w), lanesAs(e, i16, a)});
 }
 
 /// VPMADDUBSW: of each half the products of its bytes.
 static Value nativeNarrow(Emitter &e, Value a, Value w) {
+  if (e.target.isAArch64())
+    return emitNeonNarrow(e, a, w);
   StringRef name = e.lanes == 16 ? "llvm.x86.avx512.pmaddubs.w.512"
                                  : "llvm.x86.avx2.pmadd.ub.sw";
   Type i8 = e.b.getI8Type();
   auto halves = VectorType::get({2 * e.lanes}, e.b.getI16Type());
-  return callIntrinsic(e, name, halves, {lanesAs(e, i8, w), lanesAs(e, i8, a)});
+  return e.callIntrinsic(name, halves, {lanesAs(e, i8, w), lanesAs(e, i8, a)});
 }
 
-/// Sum over the parts of `bits` bits of each lane of signed a times unsigned w.
-static Value genericParts(Emitter &e, Value a, Value w, int64_t bits) {
+/// Sum over the parts of `bits` bits of each lane of signed a times w, which
+/// has a sign or not.
+static Value genericParts(Emitter &e, Value a, Value w, int64_t bits,
+                          bool isSigned = false) {
   Type type = a.getType();
   int64_t width = cast<VectorType>(type).getElementTypeBitWidth();
+  auto signedPart = [&](Value lanes, int64_t at) -> Value {
+    Value up = arith::ShLIOp::create(e.b, e.loc, lanes,
+                                     e.integer(type, width - bits - at));
+    return arith::ShRSIOp::create(e.b, e.loc, up,
+                                  e.integer(type, width - bits));
+  };
+  auto unsignedPart = [&](Value lanes, int64_t at) -> Value {
+    return arith::AndIOp::create(e.b, e.loc, shiftRight(e, lanes, at),
+                                 e.integer(type, (1 << bits) - 1));
+  };
   Value sum = e.integer(type, 0);
   for (int64_t at = 0; at < width; at += bits) {
-    Value x = arith::ShLIOp::create(e.b, e.loc, a,
-                                    e.integer(type, width - bits - at));
-    x = arith::ShRSIOp::create(e.b, e.loc, x, e.integer(type, width - bits));
-    Value y = arith::AndIOp::create(e.b, e.loc, shiftRight(e, w, at),
-                                    e.integer(type, (1 << bits) - 1));
-    sum = e.add(sum, e.mul(x, y));
+    Value y = isSigned ? signedPart(w, at) : unsignedPart(w, at);
+    sum = e.add(sum, e.mul(signedPart(a, at), y));
   }
   return sum;
 }
@@ -131,6 +144,8 @@ static Value emitNarrow(Emitter &e, Value acc, Value a, Value w) {
 }
 
 Value moec::kernels::emitAddNarrow(Emitter &e, Value acc, Value narrow) {
+  if (e.target.isAArch64() && !e.target.emulate)
+    return emitNeonAddNarrow(e, acc, narrow);
   Value ones = e.integer(acc.getType(), 0x00010001);
   // The ones have no sign to lose: either factor may be the signed one.
   return e.add(acc, e.target.emulate ? genericParts(e, narrow, ones, 16)
@@ -143,10 +158,11 @@ Value moec::kernels::emitDotQuads(Emitter &e, ByteDot dot, Value acc,
     if (dot == ByteDot::Narrow)
       acc = emitNarrow(e, acc, x, y);
     else if (e.target.emulate)
-      acc = e.add(acc, genericParts(e, x, y, dot == ByteDot::Quads ? 8 : 16));
+      acc = e.add(acc, genericParts(e, x, y, dot == ByteDot::Pairs ? 16 : 8,
+                                    dot == ByteDot::SignedQuads));
     else
-      acc = dot == ByteDot::Quads ? nativeQuads(e, acc, x, y)
-                                  : e.add(acc, nativePairs(e, x, y));
+      acc = dot == ByteDot::Pairs ? e.add(acc, nativePairs(e, x, y))
+                                  : nativeQuads(e, dot, acc, x, y);
   }
   return acc;
 }
@@ -168,6 +184,8 @@ Value moec::kernels::emitLookUp(Emitter &e, Value bytes,
                                 ArrayRef<int8_t> table) {
   if (e.target.emulate)
     return genericLookUp(e, bytes, table);
+  if (e.target.isAArch64())
+    return emitNeonLookUp(e, bytes, table);
   StringRef name =
       e.lanes == 16 ? "llvm.x86.avx512.pshuf.b.512" : "llvm.x86.avx2.pshuf.b";
   // The instruction looks up within 16 bytes: the table stands in each.
@@ -179,5 +197,5 @@ Value moec::kernels::emitLookUp(Emitter &e, Value bytes,
       e.b, e.loc, DenseElementsAttr::get(type, ArrayRef<int8_t>(all)));
   Value codes = lanesAs(e, e.b.getI8Type(), bytes);
   return lanesAs(e, e.b.getI32Type(),
-                 callIntrinsic(e, name, type, {tables, codes}));
+                 e.callIntrinsic(name, type, {tables, codes}));
 }

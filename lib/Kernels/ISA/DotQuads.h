@@ -1,8 +1,9 @@
 //===- DotQuads.h - Integer dot product of four bytes, summed ---*- C++ -*-===//
 //
-// Part of moe-mlir. VPDPBUSD (AVX512-VNNI, AVX-VNNI); where there is none,
-// VPMADDUBSW for small weights, else VPMADDWD. Sums are exact, so all give the
-// same integers. Native and generic.
+// Part of moe-mlir. VPDPBUSD (AVX512-VNNI, AVX-VNNI) or USDOT (i8mm); where
+// there is none, SDOT (dotprod), or VPMADDUBSW for small weights and VPMADDWD,
+// or what NEON has in their place. Sums are exact, so all give the same
+// integers. Native and generic.
 //
 //===----------------------------------------------------------------------===//
 
@@ -15,8 +16,10 @@ namespace moec::kernels {
 
 /// How four products of bytes are summed.
 enum class ByteDot {
-  /// VPDPBUSD.
+  /// VPDPBUSD, USDOT.
   Quads,
+  /// SDOT: weights have a sign too.
+  SignedQuads,
   /// VPMADDUBSW: for a while in 16 bits, which small weights do not exceed.
   Narrow,
   /// Widened to pairs of 16 bits, VPMADDWD.
@@ -27,6 +30,12 @@ enum class ByteDot {
 ByteDot byteDotOf(const Target &target, int64_t largest);
 /// Quads whose sum fits in 16 bits, with sign: no product saturates.
 int64_t narrowQuads(int64_t largest);
+
+/// Whether unsigned weights of 0 .. `largest` are made signed, 128 less, since
+/// products would take them for negative.
+inline bool takesSign(ByteDot dot, int64_t largest) {
+  return dot == ByteDot::SignedQuads && largest > 127;
+}
 
 /// i32 elements in which a packed row holds four integers: 1, or 2 for pairs
 /// (integers 0 and 2, then 1 and 3).
@@ -39,11 +48,13 @@ inline int64_t quadElements(ByteDot dot) {
 llvm::SmallVector<mlir::Value> emitRowQuads(Emitter &e, ByteDot dot,
                                             mlir::Value integers);
 
-/// What `emitDotQuads` takes for lanes of four unsigned bytes.
-llvm::SmallVector<mlir::Value> emitWeightQuads(Emitter &e, ByteDot dot,
-                                               mlir::Value bytes);
+/// What `emitDotQuads` takes for lanes of four unsigned bytes of 0 .. `largest`
+/// (128 less where takesSign).
+llvm::SmallVector<mlir::Value>
+emitWeightQuads(Emitter &e, ByteDot dot, mlir::Value bytes, int64_t largest);
 
-/// acc[i] + sum of the four products of lane i, exact: a signed, w unsigned.
+/// acc[i] + sum of the four products of lane i, exact: a signed, w unsigned
+/// (SignedQuads: signed).
 /// `a` and `w` have quadElements vectors of i32 lanes. Narrow sums are lanes of
 /// two halves of 16 bits each.
 mlir::Value emitDotQuads(Emitter &e, ByteDot dot, mlir::Value acc,
@@ -52,7 +63,7 @@ mlir::Value emitDotQuads(Emitter &e, ByteDot dot, mlir::Value acc,
 /// acc[i] + both halves of a narrow sum.
 mlir::Value emitAddNarrow(Emitter &e, mlir::Value acc, mlir::Value narrow);
 
-/// table[c] for each byte c of i32 lanes; c < 16 (VPSHUFB).
+/// table[c] for each byte c of i32 lanes; c < 16 (VPSHUFB, TBL).
 mlir::Value emitLookUp(Emitter &e, mlir::Value bytes,
                        llvm::ArrayRef<int8_t> table);
 

@@ -7,8 +7,6 @@
 #include "NarrowBF16.h"
 #include "DotPairs.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-
 using namespace mlir;
 using namespace moec::kernels;
 
@@ -16,10 +14,7 @@ Value moec::kernels::emitNarrowBF16(Emitter &e, Value x) {
   Type bf16 = e.b.getBF16Type();
   if (e.target.emulate)
     return e.narrow(emitFlushed(e, x), bf16);
-  std::string name = e.lanes == 16
-                         ? "llvm.x86.avx512bf16.cvtneps2bf16.512"
-                         : "llvm.x86.avx512bf16.cvtneps2bf16.256";
-  return LLVM::CallIntrinsicOp::create(e.b, e.loc, e.vectorOf(bf16),
-                                       e.b.getStringAttr(name), ValueRange{x})
-      .getResult(0);
+  std::string name = e.lanes == 16 ? "llvm.x86.avx512bf16.cvtneps2bf16.512"
+                                   : "llvm.x86.avx512bf16.cvtneps2bf16.256";
+  return e.callIntrinsic(name, e.vectorOf(bf16), {x});
 }

@@ -101,6 +101,10 @@ TEST_P(Quantised, HasTheSameBitsByEveryInstruction) {
     half.machine.kernels.lanes = 8;
     variants.push_back(half);
   }
+  variants.push_back(variants.front()); // SDOT, as only emulation has it here
+  variants.back().name = "signed-emulated";
+  variants.back().machine.kernels.signedQuads = true;
+  variants.back().machine.kernels.emulate = true;
   for (Variant variant : variants)
     for (bool emulate : {false, true}) {
       variant.machine.kernels.emulate |= emulate;

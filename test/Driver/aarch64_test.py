@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Libraries for AArch64, run by qemu: packed weights and results have the bits of AVX2's.
+
+usage: aarch64_test.py MOEC GOLDENS CLANG RUNTIME    RUNTIME: lib/Runtime
+"""
+import ctypes
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import library_test
+from library_test import aligned, bf16
+
+MOEC, GOLDENS, CLANG, RUNTIME = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], pathlib.Path(sys.argv[4])
+CROSS = ["--target=aarch64-linux-gnu", "-fuse-ld=lld", "-O1"]
+SYSROOT = pathlib.Path("/usr/aarch64-linux-gnu")
+# A machine, what runs its code, and how it multiplies bytes.
+MACHINES = (("armv8-a", "cortex-a57", "smull"), ("cortex-a76", "cortex-a76", "sdot"), ("armv8.6-a", "max", "usdot"),
+            ("neoverse-n2", "max", "usdot"))
+TOKENS = (0, 1, 3, 17)
+EXPERTS, HIDDEN, WIDTH, TOP_K = 5, 72, 40, 3
+
+
+def layer(name, element, format=""):
+    """A layer of odd sizes."""
+    x = f"tensor<?x{HIDDEN}xf32>"
+    gate, down = f"tensor<{EXPERTS}x{HIDDEN}xf32>", f"tensor<{EXPERTS}x{HIDDEN}x{WIDTH}x{element}>"
+    gate_up = f"tensor<{EXPERTS}x{2 * WIDTH}x{HIDDEN}x{element}>"
+    attribute = f" {{lm.format = #lm.format<{format}>}}" if format else ""
+    return f"""
+func.func @{name}(%x: {x}, %gate: {gate}, %gate_up: {gate_up}{attribute}, %down: {down}{attribute}) -> {x} {{
+  %y = moe.layer %x router(%gate) experts(%gate_up, %down)
+      #moe.router<top_k = {TOP_K}, renormalize = l1> <silu> : ({x}, {gate}, {gate_up}, {down}) -> {x}
+  return %y : {x}
+}}
+"""
+
+
+LAYERS = {f"layer_{kind}": kind for kind in ("f32", "bf16", "f16")}
+QUANTISED = {f"layer_{kind}": kind for kind in ("int8", "int4", "int4_min", "mxfp4")}
+GRAPH = (library_test.GRAPH + "".join(layer(name, kind) for name, kind in LAYERS.items()) +
+         "".join(layer(name, "f32", kind) for name, kind in QUANTISED.items()))
+
+
+def run(*command):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, (command, done.stderr)
+    return done
+
+
+class Case:
+    """A call: arguments, results' shapes, cache positions."""
+
+    def __init__(self, function, arguments, results, positions=None):
+        self.function, self.arguments, self.results, self.positions = function, arguments, results, positions
+
+    def here(self, library, tokens):
+        """Packed weights and results of the library on this machine."""
+        function = library_test.Function(library, self.function)
+        passed, packed = [], []
+        for kind, value in self.arguments:
+            if kind == "pack":
+                packed.append(function.pack(value, len(packed)))
+                value = packed[-1]
+            elif kind == "state":
+                value = aligned(value)
+            elif kind == "in":
+                value = aligned(value.nbytes, value.dtype) if not value.size else value
+            passed.append(value)
+        results = [np.zeros(max(1, size), np.uint8) for size in self.results]
+        function(*passed, *results, tokens=tokens, positions=self.positions)
+        return [p.tobytes() for p in packed], [r.tobytes()[:size] for r, size in zip(results, self.results)]
+
+    def there(self, command, folder, tokens, threads):
+        """The same by the library of another machine."""
+        packed, results, passed = [], [], []
+        for i, (kind, value) in enumerate(self.arguments):
+            file = folder / f"argument{i}"
+            if kind in ("in", "pack"):
+                file.write_bytes(value.tobytes())
+            if kind == "pack":
+                passed.append(f"pack:{len(packed)}:{file}")
+                packed.append(pathlib.Path(f"{file}.packed"))
+            else:
+                passed.append(f"{kind}:{file if kind == 'in' else value}")
+        for i, size in enumerate(self.results):
+            results.append(folder / f"result{i}")
+            passed.append(f"out:{size}:{results[-1]}")
+        counts = f"{tokens}" if self.positions is None else f"{tokens}:{self.positions}"
+        run(*command, self.function, counts, threads, *passed)
+        return [p.read_bytes() for p in packed], [r.read_bytes() for r in results]
+
+
+def stored(array, element):
+    return bf16(array) if element == "bf16" else array.astype(np.float16 if element == "f16" else np.float32)
+
+
+def cases(tokens, random):
+    linear = lambda name, columns, rows, out, element="f32": Case(
+        name, [("in", random(tokens, columns)), ("pack", stored(random(rows, columns), element))], [tokens * out * 4])
+    yield linear("linear_f32", 37, 19, 19)
+    yield linear("linear_bf16", 37, 50, 50, "bf16")
+    yield linear("gated_f16", 36, 42, 21, "f16")
+    yield linear("linear_int8", 72, 50, 50)
+    yield linear("linear_int4", 72, 50, 50, "bf16")
+    yield linear("gated_int4_min", 72, 42, 21, "f16")
+    yield linear("linear_mxfp4", 72, 50, 50)
+    yield Case("choose", [("in", random(tokens, 8))], [tokens * 12, tokens * 12])
+    yield Case("attend", [("in", random(tokens, 32)), ("in", random(tokens, 16)), ("in", random(tokens, 16)),
+                          ("state", 128 * 64), ("int", 0)], [tokens * 128], positions=64)
+    for name, kind in {**LAYERS, **QUANTISED}.items():
+        weights = [random(EXPERTS, HIDDEN), stored(random(EXPERTS, 2 * WIDTH, HIDDEN), kind),
+                   stored(random(EXPERTS, HIDDEN, WIDTH), kind)]
+        yield Case(name, [("in", random(tokens, HIDDEN)), *(("pack", w) for w in weights)], [tokens * HIDDEN * 4])
+
+
+def build(folder, machine, word):
+    done = run(MOEC, folder / "graph.mlir", "--emit=lib,asm", f"--target={machine}", "-o", folder / "libgraph.so")
+    assert f"target {machine} (NEON), recipe widen-f32-fma" in done.stderr, done.stderr
+    assert f"\t{word}\t" in (folder / "libgraph.s").read_text(), (machine, word)
+    return folder / "libgraph.so"
+
+
+def compare(folder, here):
+    for machine, cpu, word in MACHINES:
+        library = build(folder, machine, word)
+        command = ["qemu-aarch64", "-L", SYSROOT, "-cpu", cpu, "-E", f"LD_LIBRARY_PATH={folder}",
+                   folder / "call_library", library]
+        generator, count = np.random.default_rng(0), 0
+        random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
+        for tokens in TOKENS:
+            for case in cases(tokens, random):
+                packed, results = case.here(here, tokens)
+                for threads in (1, 2) if tokens == TOKENS[-1] else (1,):
+                    assert case.there(command, folder, tokens, threads) == (packed, results), (
+                        machine, case.function, tokens, threads)
+                count += 1
+        print(machine, count, "calls", flush=True)
+
+
+def foreign_executables(folder):
+    for target in ("cortex-a76", "x86-64-v3,cortex-a76"):
+        done = subprocess.run([MOEC, GOLDENS / "olmoe", f"--target={target}", "-o", folder / "none"],
+                              capture_output=True, text=True)
+        assert done.returncode == 1 and not (folder / "none").exists(), done
+        assert done.stderr == ("moec: error: --target: executables are made for x86-64 only, not for cortex-a76 "
+                               "(NEON); expected --emit=obj, asm or llvm\n"), done.stderr
+    run(MOEC, GOLDENS / "olmoe", "--target=cortex-a76", "--emit=obj", "-o", folder / "olmoe.o")
+    assert (folder / "olmoe.o").read_bytes()[18] == 183  # EM_AARCH64
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "graph.mlir").write_text(GRAPH)
+        foreign_executables(folder)
+        missing = [what for what in (shutil.which("qemu-aarch64"), SYSROOT / "include" / "stdio.h") if not what or
+                   not pathlib.Path(what).exists()]
+        if missing:
+            print("not run: qemu-aarch64 or the headers of libc6-dev-arm64-cross are missing")
+            for machine, _, word in MACHINES:
+                build(folder, machine, word)
+            return
+        source = pathlib.Path(__file__).with_name("call_library.c")
+        run(CLANG, *CROSS, "-std=c11", "-Wall", "-Wextra", "-Werror", source, "-o", folder / "call_library")
+        # The runtime's own threads stand for OpenMP's library.
+        run(CLANG, *CROSS, "--driver-mode=g++", "-std=c++23", "-shared", "-fPIC", "-Wl,-soname,libomp.so.5",
+            *sorted((RUNTIME / "OpenMP").glob("*.cpp")), "-static-libstdc++", "-o", folder / "libomp.so.5")
+        run(MOEC, folder / "graph.mlir", "--emit=lib", "--target=x86-64-v3", "-o", folder / "libhere.so")
+        compare(folder, ctypes.CDLL(str(folder / "libhere.so")))
+
+
+if __name__ == "__main__":
+    main()

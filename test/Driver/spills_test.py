@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Register tiles of every level of instructions: one for each row count, no vector spilled in an innermost loop.
+
+usage: spills_test.py MOEC GOLDENS
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+MOEC = sys.argv[1]
+FLOATS, INTEGERS = ("f32", "bf16", "f16"), ("int8", "int4", "int4_min", "mxfp4")
+# A machine, its registers, the most rows of a tile of f32, bf16, f16 and integers, and what it multiplies with.
+MACHINES = (
+    ("x86-64-v3", "ymm", (6, 6, 4, 6), {"f32": "vfmadd231ps", "int8": "vpmaddwd", "int4": "vpmaddubsw"}),
+    ("alderlake", "ymm", (6, 6, 4, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd", "mxfp4": "vpdpbusd"}),
+    ("gracemont", "ymm", (6, 6, 4, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd", "int4": "vpdpbusd"}),
+    ("x86-64-v4", "zmm", (12, 12, 12, 6), {"f32": "vfmadd231ps", "int8": "vpmaddwd", "int4": "vpmaddubsw"}),
+    ("cascadelake", "zmm", (12, 12, 12, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd"}),
+    ("sapphirerapids", "zmm", (12, 12, 12, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd"}),
+    ("znver4", "zmm", (12, 12, 12, 6), {"bf16": "vdpbf16ps", "int4_min": "vpdpbusd"}),
+    ("armv8-a", "q", (6, 5, 4, 4), {"f32": "fmla", "int8": "smull", "int4": "smull"}),
+    ("cortex-a76", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "sdot", "mxfp4": "sdot"}),
+    ("neoverse-n1", "q", (6, 5, 4, 6), {"f16": "fmla", "int8": "sdot", "int4": "sdot"}),
+    ("armv8.6-a", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "usdot", "int4_min": "usdot"}),
+    ("neoverse-v1", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "usdot"}),
+)
+# 17 vectors for 16 registers: one is stored and read again, which is faster than five rows (MicroKernel.cpp).
+ALLOWED = {("ymm", "tile_bf16_widen_6x16"): 2}
+VECTOR = re.compile(r"%[xyz]mm\d|\b[qdsv]\d+\b")
+STACK = re.compile(r"-?\d*\(%rsp[^)]*\)|\[sp\b[^]]*\]")
+
+
+def graph():
+    """A product of each format; its tiles are made for all row counts."""
+    text = ""
+    for kind in FLOATS + INTEGERS:
+        element = kind if kind in FLOATS else "f32"
+        attribute = "" if kind in FLOATS else f" {{lm.format = #lm.format<{kind}>}}"
+        # Pairs of bf16 are products of rows that are bf16 themselves.
+        x = "tensor<?x256xbf16>" if kind == "bf16" else "tensor<?x256xf32>"
+        weight = f"tensor<512x256x{element}>"
+        text += f"""
+func.func @linear_{kind}(%x: {x}, %w: {weight}{attribute}) -> tensor<?x512xf32> {{
+  %y = lm.linear %x, %w : ({x}, {weight}) -> tensor<?x512xf32>
+  return %y : tensor<?x512xf32>
+}}
+"""
+    return text
+
+
+def tiles(listing):
+    """Name and lines of each tile."""
+    name, body = None, []
+    for line in listing.splitlines():
+        label = re.match(r"(tile_\w+):", line)
+        if label:
+            name, body = label[1], []
+        elif name and line.startswith(".Lfunc_end"):
+            yield name, body
+            name = None
+        elif name:
+            body.append(line)
+
+
+def innermost_loops(body):
+    labels, spans = {}, set()
+    for i, line in enumerate(body):
+        if label := re.match(r"(\.L\w+):", line):
+            labels[label[1]] = i
+        target = re.match(r"\s+(?:j\w+|b|b\.\w+|cbn?z|tbn?z)\s.*?(\.L\w+)", line)
+        if target and target[1] in labels:
+            spans.add((labels[target[1]], i))
+    for first, last in spans:
+        if not any(first <= f and l <= last and (f, l) != (first, last) for f, l in spans):
+            yield body[first:last + 1]
+
+
+def spills(loop):
+    """Vectors that go to the stack or come from it. What never changes and is an instruction's operand in memory, a
+    constant among them, costs no more there than elsewhere."""
+    found = [line.strip() for line in loop if VECTOR.search(line) and STACK.search(line)]
+    is_store = lambda line: line.startswith("st") or line.rstrip().endswith(")")
+    stored = {STACK.search(line)[0] for line in found if is_store(line)}
+    is_move = lambda line: re.match(r"v?mov|ld|st", line)
+    return [line for line in found if is_move(line) or STACK.search(line)[0] in stored]
+
+
+def row_counts(names):
+    """Of each family the rows for which there is a tile."""
+    counts = {}
+    for name in names:
+        family, rows = re.match(r"tile_(\w+)_(\d+)x\d+$", name).groups()
+        counts.setdefault(re.sub("_(widen|dot)$", "", family), set()).add(int(rows))
+    return counts
+
+
+def check(folder, machine, registers, most, words):
+    listing = folder / "listing.s"
+    subprocess.run([MOEC, folder / "graph.mlir", "--emit=asm", f"--target={machine}", "-o", listing], check=True,
+                   stderr=subprocess.DEVNULL)
+    found = dict(tiles(listing.read_text()))
+    limits = dict(zip(FLOATS, most)) | dict.fromkeys(INTEGERS, most[-1])
+    assert row_counts(found) == {family: set(range(1, rows + 1)) for family, rows in limits.items()}, (
+        machine, row_counts(found))
+    loops = 0
+    for name, body in found.items():
+        family = re.sub("_(widen|dot)$", "", re.match(r"tile_(\w+)_\d+x\d+$", name)[1])
+        text = "\n".join(body)
+        used = {"q": r"\bv\d+\.4s", "ymm": "%ymm", "zmm": "%zmm"}[registers]
+        assert re.search(used, text) and (registers == "zmm" or "%zmm" not in text), (machine, name)
+        assert words.get(family, "") in text, (machine, name, words[family])
+        for loop in innermost_loops(body):
+            loops += 1
+            bad = spills(loop)
+            assert len(bad) <= ALLOWED.get((registers, name), 0), (machine, name, bad)
+    assert loops >= len(found), machine
+    print(machine, len(found), "tiles", loops, "loops", flush=True)
+
+
+def main():
+    assert spills(["\tvmovups\t%ymm1, -72(%rsp)", "\tvmovups\t64(%rsp), %ymm1", "\tldp\tq0, q1, [sp, #32]",
+                   "\tvfmadd213ps\t-72(%rsp), %ymm1, %ymm2"]) and not spills(
+        ["\tvpand\t64(%rsp), %ymm7, %ymm12", "\tmovq\t8(%rsp), %rax", "\tldr\tx0, [sp, #8]"])
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "graph.mlir").write_text(graph())
+        for machine in MACHINES:
+            check(folder, *machine)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ import pathlib
 import queue
 import shutil
 import sys
+import time
 
 import numpy as np
 
@@ -41,23 +42,27 @@ class Windows:
 
     def __init__(self, args, model, folder):
         self.args, self.model, self.folder = args, model, folder
-        self.sets = queue.SimpleQueue()
+        self.sets, self.end = queue.SimpleQueue(), time.monotonic() + 60 * args.minutes
 
     def formats_of(self, number, formats):
         """What is evaluated on this window."""
         return [form for form in formats if number % self.args.checks_every == 0 or not form.is_check()]
 
     def one(self, number, ids, formats):
+        """A window's scores; None where time is up and there is none."""
+        path = self.folder / f"{number:04}.npz"
+        if time.monotonic() > self.end:
+            return dict(np.load(path)) if path.exists() else None
         made = self.sets.get()
         try:
             wanted = {form: made[form] for form in self.formats_of(number, formats)}
-            return measure_window(wanted, ids, self.folder / f"{number:04}.npz")
+            return measure_window(wanted, ids, path)
         finally:
             self.sets.put(made)
             print(f"\r{self.model.folder.name}: window {number + 1}", end="", flush=True)
 
     def all(self, windows, formats):
-        """[scores of a window]"""
+        """[scores of a window], of those that were evaluated; their order is random, so time leaves a fair sample."""
         args = self.args
         sets = [{form: self.model.evaluator(form, args.context, args.threads) for form in formats} for _ in range(args.jobs)]
         for made in sets:
@@ -68,7 +73,7 @@ class Windows:
         for made in sets:
             for evaluator in made.values():
                 evaluator.close()
-        return found
+        return [each for each in found if each]
 
 
 def scores(found, form):
@@ -143,6 +148,7 @@ def arguments():
     made.add_argument("--context", type=int, default=256, help="tokens that are predicted in a window")
     made.add_argument("--checks-every", type=int, default=1, metavar="N",
                       help="llama.cpp's f32, and weights without rounded activations, on every Nth window only")
+    made.add_argument("--minutes", type=float, default=float("inf"), help="begin no window of a model after so long")
     made.add_argument("--jobs", type=int, default=len(host.CPUS), help="windows at once")
     made.add_argument("--threads", type=int, default=1, help="of each evaluation")
     made.add_argument("--resume", action="store_true", help="keep what was measured before")

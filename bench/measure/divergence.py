@@ -1,7 +1,7 @@
 """How far the predictions of one evaluation are from another's: of each token, and with intervals of many windows."""
 import numpy as np
 
-ROWS = 32  # at a time: f64 copies of so many rows stay in the cache
+ROWS = 4  # at a time: f64 copies of so many rows stay in the cache
 
 
 def log_sum(rows):
@@ -18,7 +18,8 @@ class Reference:
         self.best = logits.argmax(axis=1)
         parts = [logits[i:i + ROWS].astype(np.float64) for i in range(0, len(logits), ROWS)]
         self.totals = np.concatenate([log_sum(part) for part in parts])
-        self.shares = [np.exp(part - total[:, None]) for part, total in zip(parts, np.split(self.totals, range(ROWS, len(logits), ROWS)))]
+        totals = np.split(self.totals, range(ROWS, len(logits), ROWS))
+        self.shares = [np.exp(part - total[:, None]) for part, total in zip(parts, totals)]
 
     def against(self, logits):
         """Of each token: KL(reference || these) in nats, whether the likeliest token is the same, -log p of what follows."""

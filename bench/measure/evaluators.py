@@ -22,25 +22,25 @@ class Format:
     overrides: tuple = ()  # llama-quantize's --tensor-type
 
     def key(self):
-        return f"{self.by} {self.name}"
+        return f"{self.by} {self.name}" + (" dense" if self.dense else "")
 
     def is_check(self):
         """Whether it tells of the measurement, or of a part of an error, and a part of the windows is enough."""
-        return self.by == "weights" or self == CONTROL
+        return self.by == "weights" or self.name == "F32"
 
     def file(self):
         return self.key().replace(" ", "-").replace("/", "-")
 
 
 OURS = ("int8", "int4", "int4_min", "mxfp4")
-REFERENCE, CONTROL = Format("moec", "f32"), Format(PEER, "F32")
-FORMATS = (REFERENCE, CONTROL, *(Format("moec", name) for name in OURS), *(Format("weights", name) for name in OURS),
+REFERENCE = Format("moec", "f32")
+FORMATS = (REFERENCE, Format(PEER, "F32"), *(Format("moec", name) for name in OURS), *(Format("weights", name) for name in OURS),
            *(Format(PEER, name) for name in ("Q8_0", "Q4_1", "Q4_0", "IQ4_NL", "MXFP4")))
 # Ours, and llama.cpp's format of the same size.
 SAME_SIZE = dict(zip(OURS, ("Q8_0", "Q4_0", "Q4_1", "MXFP4")))
 FIVE_BITS = (Format(PEER, "Q5_1"), Format(PEER, "Q5_0"))
 # Only a dense FFN's down_proj has a multiple of 256 columns.
-DENSE = (Format(PEER, "Q8_0, down Q6_K", True, ("ffn_down=q6_K",)),
+DENSE = (Format(PEER, "F32", True), Format(PEER, "Q8_0, down Q6_K", True, ("ffn_down=q6_K",)),
          Format(PEER, "Q4_0, down Q4_K", True, ("ffn_down=q4_K",)))
 
 
@@ -126,7 +126,7 @@ class Model:
 
     def gguf(self, form):
         source, path = self.floats(form.dense), self.folder / f"{form.file()}.gguf"
-        if form == CONTROL:
+        if form.name == "F32":
             return source
         if not path.exists():
             kind = {"MXFP4": "MXFP4_MOE"}.get(form.name, form.name.split(",")[0])

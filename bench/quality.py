@@ -3,7 +3,7 @@
 
 run     makes models and texts under build/quality, evaluates windows of held-out text in every format, writes
         bench/results/quality.json. Asks for bench/peers.py setup --peer llama.cpp, and for Debian's and PyPI's packages.
-        What was measured of a window is kept; --resume goes on from there.
+        What was made and measured of a window is kept; --resume goes on from there.
 report  writes docs/quality.md from that; measures nothing.
 """
 import argparse
@@ -102,34 +102,35 @@ def cell(subject, model, form, found):
 
 
 def run_subject(args, subject):
-    """(cells, what the text was)"""
+    """(cells, what model and text were)"""
+    if not args.resume:
+        shutil.rmtree(args.work / subject.name, ignore_errors=True)
     model = subjects.make(subject, args.work, args.moec)
     documents = subject.documents(args.work)
     ids = np.array(subjects.tokens(subject, model, documents))
     windows = held_out.windows(ids, args.windows, args.context)
     folder = model.folder / f"windows-{args.windows}x{args.context}"
-    if not args.resume:
-        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(exist_ok=True)
     found = Windows(args, model, folder).all(windows, subject.formats)
     cells = [cell(subject, model, form, found) for form in subject.formats]
-    about = held_out.digest(documents) | {"tokens": len(ids), "weights": model.size, "quantised": model.quantised}
-    return cells, about
+    return cells, held_out.digest(documents) | {
+        "tokens": len(ids), "weights": model.size, "quantised": model.quantised, "context": args.context,
+        "command": results.command(["bench/quality.py", *sys.argv[1:]])}
 
 
 def run(args):
+    if unknown := set(args.model) - set(subjects.SUBJECTS):
+        raise SystemExit(f"quality.py: no model {', '.join(sorted(unknown))}; there are {', '.join(subjects.SUBJECTS)}")
     if not evaluators.LOGITS.exists():
         raise SystemExit("quality.py: no llama.cpp in build/peers; run bench/peers.py setup --peer llama.cpp first")
     held_out.unpack_packages(args.work / "debian")
-    kept = results.read_plain(args.out) if args.out.exists() else {"cells": [], "texts": {}}
-    cells, texts = kept["cells"], kept["texts"]
+    kept = results.read_plain(args.out) if args.out.exists() else {"cells": [], "models": {}}
+    cells, models = kept["cells"], kept["models"]
     for name in args.model:
-        measured, texts[name] = run_subject(args, subjects.SUBJECTS[name])
+        measured, models[name] = run_subject(args, subjects.SUBJECTS[name])
         cells = [each for each in cells if each["model"] != name] + measured
-        results.write(args.out, {
-            "machine": host.describe(), "command": results.command(["bench/quality.py", *sys.argv[1:]]),
-            "windows": args.windows, "context": args.context, "peers": peer_setup.known_versions(), "texts": texts,
-            "cells": cells})
+        results.write(args.out, {"machine": host.describe(), "peers": peer_setup.known_versions(), "models": models,
+                                 "cells": cells})
     print(f"{len(cells)} cells in {args.out}")
 
 

@@ -34,7 +34,8 @@ class Format:
 
 OURS = ("int8", "int4", "int4_min", "mxfp4")
 REFERENCE = Format("moec", "f32")
-FORMATS = (REFERENCE, Format(PEER, "F32"), *(Format("moec", name) for name in OURS), *(Format("weights", name) for name in OURS),
+FORMATS = (REFERENCE, Format(PEER, "F32"), *(Format("moec", name) for name in OURS),
+           *(Format("weights", name) for name in OURS),
            *(Format(PEER, name) for name in ("Q8_0", "Q4_1", "Q4_0", "IQ4_NL", "MXFP4")))
 # Ours, and llama.cpp's format of the same size.
 SAME_SIZE = dict(zip(OURS, ("Q8_0", "Q4_0", "Q4_1", "MXFP4")))
@@ -42,6 +43,14 @@ FIVE_BITS = (Format(PEER, "Q5_1"), Format(PEER, "Q5_0"))
 # Only a dense FFN's down_proj has a multiple of 256 columns.
 DENSE = (Format(PEER, "F32", True), Format(PEER, "Q8_0, down Q6_K", True, ("ffn_down=q6_K",)),
          Format(PEER, "Q4_0, down Q4_K", True, ("ffn_down=q4_K",)))
+
+
+def make(command):
+    """Runs what makes a file; its last words are the error."""
+    done = host.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+        raise SystemExit(f"quality.py: {pathlib.Path(command[0]).name}: {said}")
 
 
 class Executable:
@@ -76,6 +85,8 @@ class Llama:
     def logits(self, ids):
         self.ask("logits " + " ".join(map(str, ids)))
         raw = self.process.stdout.read(4 * len(ids) * self.vocabulary)
+        if len(raw) < 4 * len(ids) * self.vocabulary:
+            raise SystemExit(f"quality.py: llama_logits ended with status {self.process.wait()}")
         return np.frombuffer(raw, np.float32).reshape(len(ids), self.vocabulary)
 
     def tokenize(self, text):
@@ -101,7 +112,7 @@ class Model:
     def compile(self, source, name, *options):
         path = self.folder / name
         if not path.exists():
-            host.run([self.moec, source, "-o", path, *options], check=True, capture_output=True)
+            make([self.moec, source, "-o", path, *options])
         return path
 
     def executable(self, form):
@@ -119,9 +130,9 @@ class Model:
         """The GGUF in f32."""
         path = self.folder / ("dense.gguf" if dense else "experts.gguf")
         if not path.exists():
-            host.run([peer_setup.TOOLS.python(), peer_setup.SOURCES / "checkpoint_gguf.py",
-                      self.dense if dense else self.folder / "checkpoint", path,
-                      *([self.vocabulary] if self.vocabulary else [])], check=True)
+            make([peer_setup.TOOLS.python(), peer_setup.SOURCES / "checkpoint_gguf.py",
+                  self.dense if dense else self.folder / "checkpoint", path,
+                  *([self.vocabulary] if self.vocabulary else [])])
         return path
 
     def gguf(self, form):
@@ -130,9 +141,8 @@ class Model:
             return source
         if not path.exists():
             kind = {"MXFP4": "MXFP4_MOE"}.get(form.name, form.name.split(",")[0])
-            host.run([QUANTISE, "--pure", "--token-embedding-type", "f32", "--output-tensor-type", "f32",
-                      *(word for each in form.overrides for word in ("--tensor-type", each)), source, path, kind], check=True,
-                     capture_output=True)
+            make([QUANTISE, "--pure", "--token-embedding-type", "f32", "--output-tensor-type", "f32",
+                  *(word for each in form.overrides for word in ("--tensor-type", each)), source, path, kind])
         return path
 
     def bits(self, form):

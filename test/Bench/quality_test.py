@@ -6,7 +6,7 @@ import unittest
 import numpy as np
 
 import bench_path  # noqa: F401
-from measure import divergence, formats, recast, reference
+from measure import divergence, formats, held_out, quality_page, recast, reference
 
 
 def logits(*shares):
@@ -114,7 +114,8 @@ class RecastTest(unittest.TestCase):
 
     def test_channels_in_another_order(self):
         tensors = recast.shuffle(self.config, self.tensors, seed=4)
-        self.assertFalse((tensors["model.layers.0.mlp.down_proj.weight"] == self.tensors["model.layers.0.mlp.down_proj.weight"]).all())
+        name = "model.layers.0.mlp.down_proj.weight"
+        self.assertFalse((tensors[name] == self.tensors[name]).all())
         self.compare(self.config, tensors)
 
     def test_outliers(self):
@@ -138,6 +139,38 @@ class RecastTest(unittest.TestCase):
         self.assertEqual(changed, list(tensors)[-2:])
         np.testing.assert_array_equal(recast.stand_for(tensors, "int8")[changed[0]],
                                       formats.stands_for(tensors[changed[0]], "int8"))
+
+
+class WindowsTest(unittest.TestCase):
+    def test_they_cover_the_text_without_overlap(self):
+        found = held_out.windows(np.arange(103), 4, 9)
+        self.assertEqual(found.shape, (4, 10))
+        self.assertEqual(len(np.unique(found)), 40)
+        self.assertEqual((found.min(), found.max()), (0, 102))
+
+    def test_too_little_text(self):
+        with self.assertRaises(SystemExit):
+            held_out.windows(np.arange(39), 4, 9)
+
+
+class PageTest(unittest.TestCase):
+    def test_rows_by_size_and_dear_formats(self):
+        figures = {"kl": (.02, .01, .03), "kl_99": (.2, .1, .3), "same": (.9, .8, 1.), "perplexity": (12.5, 12, 13)}
+
+        def cell(by, name, bits, **more):
+            return {"model": "shipped", "by": by, "format": name, "dense": False, "bits": bits, "kl": [0.02] * 3,
+                    "figures": {**figures, **more}}
+        cells = [cell("llama.cpp", "Q4_0", 4.5), cell("moec", "f32", 32.0), cell("llama.cpp", "Q8_0", 8.5),
+                 cell("moec", "int8", 8.5, added=(.5, .2, .8), peer=(1, .9, 1.1)),
+                 cell("moec", "int4", 4.5, added=(.0, -.1, .2), peer=(.95, .9, .99))]
+        about = {"bytes": 9000, "documents": 2, "tokens": 3000, "weights": 900, "quantised": 800, "context": 10,
+                 "sha256": "0" * 64, "command": "bench/quality.py run"}
+        page = quality_page.page({"peers": {"llama.cpp": "of a package"}, "models": {"shipped": about}, "cells": cells})
+        rows = [line.split(" | ")[1] for line in page.splitlines() if line.startswith(("| moec", "| llama"))]
+        self.assertEqual(rows, ["`int8`", "`Q8_0`", "`int4`", "`Q4_0`"])
+        self.assertIn("| 30 | 0.02 [0.01, 0.03] |", page)
+        self.assertIn("| 0.95 [0.90, 0.99] | +0.0 % [-10.0 %, +20.0 %] |", page)
+        self.assertIn("formats' weights: `int8`; perhaps of these (the interval holds 10 %): `int4`.", page)
 
 
 if __name__ == "__main__":

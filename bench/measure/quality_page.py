@@ -1,4 +1,6 @@
 """docs/quality.md from the results of bench/quality.py."""
+import textwrap
+
 from . import evaluators, subjects, tables
 
 HEADER = """# Quality of weight formats
@@ -8,8 +10,8 @@ Written by `bench/quality.py report` from `bench/results/quality.json`; do not e
 
 Every row is an evaluation of the same tokens by the same model, of which only layers' matrices (attention's projections and
 experts) are in another format; embedding, head, norms and routers are f32, as are the KV cache and attention, in our
-executables and in llama.cpp ({llama}; `llama-quantize --pure`, without an importance matrix). Windows lie evenly
-spread over the text, each evaluated from an empty cache; all tokens of it count.
+executables and in llama.cpp (`llama-quantize --pure`, without an importance matrix; {llama}).
+Windows lie evenly spread over the text, each evaluated from an empty cache; all tokens of it count.
 
 - *KL*: KL(f32 || format) of the next token's distribution in nats, summed in f64; the f32 is our own executable's.
   Its mean and its 99th percentile over tokens.
@@ -22,7 +24,7 @@ spread over the text, each evaluated from an empty cache; all tokens of it count
 - *by activations*: by how much rounding of activations to int8 raises the mean KL over that of the weights alone, which are
   the rows *activations f32*: what numpy makes of the weights (`bench/measure/formats.py`), compiled as f32. llama.cpp's
   rows contain its own rounding of activations.
-- The row *f32* by llama.cpp is a check: it would show any difference of model, tokens or attention.
+- The row `F32` by llama.cpp is a check: it would show any difference of model, tokens or attention.
 
 `bits` are those of a weight of a quantised matrix, scales included: by definition for ours (panels of K that is no multiple
 of 64 are padded: docs/weight-formats.md), by the size of the file for llama.cpp's.
@@ -73,8 +75,9 @@ def dear(cells):
     figures = {cell["format"]: cell["figures"]["added"] for cell in cells if "added" in cell["figures"]}
     sure = [f"`{name}`" for name, (_, low, _) in figures.items() if low > LIMIT]
     open_ = [f"`{name}`" for name, (_, low, high) in figures.items() if low <= LIMIT < high]
-    return (f"Rounding of activations adds more than {LIMIT * 100:.0f} % to the KL of these formats' weights: "
-            f"{', '.join(sure) or 'none'}; perhaps of these (the interval holds {LIMIT * 100:.0f} %): {', '.join(open_) or 'none'}.")
+    limit = f"{LIMIT * 100:.0f} %"
+    return (f"Rounding of activations adds more than {limit} to the KL of these formats' weights: {', '.join(sure) or 'none'}; "
+            f"perhaps of these (the interval holds {limit}): {', '.join(open_) or 'none'}.")
 
 
 def section(subject, found):
@@ -86,9 +89,10 @@ def section(subject, found):
     facts = (f"{about['quantised']:,} of {about['weights']:,} weights are in the format. Text: {about['bytes']:,} bytes in "
              f"{about['documents']} documents, {about['tokens']:,} tokens, sha256 `{about['sha256'][:16]}`; windows of "
              f"{about['context']} tokens. In f32 its perplexity is "
-             f"{with_interval(reference['figures']['perplexity'], lambda value: f'{value:.2f}')}. `{about['command']}`")
+             f"{with_interval(reference['figures']['perplexity'], lambda value: f'{value:.2f}')}.")
     rows = [row(cell, about["context"]) for cell in cells if cell is not reference]
-    return f"\n## {subject.title}\n\n{subject.about}\n{facts}\n\n" + tables.markdown(HEAD, rows) + f"\n{dear(cells)}\n"
+    told = textwrap.fill(f"{subject.about} {facts}", 120, break_on_hyphens=False)
+    return f"\n## {subject.title}\n\n{told}\n\n    {about['command']}\n\n" + tables.markdown(HEAD, rows) + f"\n{dear(cells)}\n"
 
 
 def page(found):

@@ -114,7 +114,8 @@ def run_subject(args, subject):
     found = Windows(args, model, folder).all(windows, subject.formats)
     cells = [cell(subject, model, form, found) for form in subject.formats]
     return cells, held_out.digest(documents) | {
-        "tokens": len(ids), "weights": model.size, "quantised": model.quantised, "context": args.context,
+        "tokens": len(ids), "weights": model.size, "quantised": model.quantised,
+        "windows": args.windows, "context": args.context,
         "command": results.command(["bench/quality.py", *sys.argv[1:]])}
 
 

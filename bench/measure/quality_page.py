@@ -26,8 +26,8 @@ Windows lie evenly spread over the text, each evaluated from an empty cache; all
   rows contain its own rounding of activations.
 - The row `F32` by llama.cpp is a check: it would show any difference of model, tokens or attention.
 
-`bits` are those of a weight of a quantised matrix, scales included: by definition for ours (panels of K that is no multiple
-of 64 are padded: docs/weight-formats.md), by the size of the file for llama.cpp's.
+`bits` are those of a weight of a quantised matrix, scales included: by definition for ours (their panels are
+padded to whole blocks, [weight-formats.md](weight-formats.md)), by the size of the file for llama.cpp's.
 """
 LIMIT = 0.1  # of the KL of weights: what rounded activations may add
 HEAD = ("by", "format", "bits", "tokens", "mean KL", "99th percentile", "same top, %", "perplexity", "of llama.cpp's",
@@ -86,9 +86,11 @@ def section(subject, found):
         return ""
     about = found["models"][subject.name]
     reference = [cell for cell in cells if (cell["by"], cell["format"]) == ("moec", "f32")][0]
+    done = len(reference["kl"])
+    windows = f"{done}" if done == about["windows"] else f"{done} (of {about['windows']} meant; then time was up)"
     facts = (f"{about['quantised']:,} of {about['weights']:,} weights are in the format. Text: {about['bytes']:,} bytes in "
-             f"{about['documents']} documents, {about['tokens']:,} tokens, sha256 `{about['sha256'][:16]}`; windows of "
-             f"{about['context']} tokens. In f32 its perplexity is "
+             f"{about['documents']} documents, {about['tokens']:,} tokens, sha256 `{about['sha256'][:16]}`; "
+             f"{windows} windows of {about['context']} tokens. In f32 its perplexity is "
              f"{with_interval(reference['figures']['perplexity'], lambda value: f'{value:.2f}')}.")
     rows = [row(cell, about["context"]) for cell in cells if cell is not reference]
     told = textwrap.fill(f"{subject.about} {facts}", 120, break_on_hyphens=False)

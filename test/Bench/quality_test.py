@@ -163,11 +163,12 @@ class PageTest(unittest.TestCase):
         cells = [cell("llama.cpp", "Q4_0", 4.5), cell("moec", "f32", 32.0), cell("llama.cpp", "Q8_0", 8.5),
                  cell("moec", "int8", 8.5, added=(.5, .2, .8), peer=(1, .9, 1.1)),
                  cell("moec", "int4", 4.5, added=(.0, -.1, .2), peer=(.95, .9, .99))]
-        about = {"bytes": 9000, "documents": 2, "tokens": 3000, "weights": 900, "quantised": 800, "context": 10,
+        about = {"bytes": 9000, "documents": 2, "tokens": 3000, "weights": 900, "quantised": 800, "windows": 5, "context": 10,
                  "sha256": "0" * 64, "command": "bench/quality.py run"}
         page = quality_page.page({"peers": {"llama.cpp": "of a package"}, "models": {"shipped": about}, "cells": cells})
         rows = [line.split(" | ")[1] for line in page.splitlines() if line.startswith(("| moec", "| llama"))]
         self.assertEqual(rows, ["`int8`", "`Q8_0`", "`int4`", "`Q4_0`"])
+        self.assertIn("3 (of 5 meant; then time was up) windows of 10 tokens", " ".join(page.split()))
         self.assertIn("| 30 | 0.02 [0.01, 0.03] |", page)
         self.assertIn("| 0.95 [0.90, 0.99] | +0.0 % [-10.0 %, +20.0 %] |", page)
         self.assertIn("formats' weights: `int8`; perhaps of these (the interval holds 10 %): `int4`.", page)

@@ -125,14 +125,14 @@ def run(args):
     if not evaluators.LOGITS.exists():
         raise SystemExit("quality.py: no llama.cpp in build/peers; run bench/peers.py setup --peer llama.cpp first")
     held_out.unpack_packages(args.work / "debian")
-    kept = results.read_plain(args.out) if args.out.exists() else {"cells": [], "models": {}}
-    cells, models = kept["cells"], kept["models"]
     for name in args.model:
-        measured, models[name] = run_subject(args, subjects.SUBJECTS[name])
-        cells = [each for each in cells if each["model"] != name] + measured
-        results.write(args.out, {"machine": host.describe(), "peers": peer_setup.known_versions(), "models": models,
-                                 "cells": cells})
-    print(f"{len(cells)} cells in {args.out}")
+        measured, about = run_subject(args, subjects.SUBJECTS[name])
+        # Read only now: another run may have written another model's meanwhile.
+        kept = results.read_plain(args.out) if args.out.exists() else {"cells": [], "models": {}}
+        cells = [each for each in kept["cells"] if each["model"] != name] + measured
+        results.write(args.out, {"machine": host.describe(), "peers": peer_setup.known_versions(),
+                                 "models": kept["models"] | {name: about}, "cells": cells})
+        print(f"{len(measured)} cells of {name} in {args.out}")
 
 
 def report(args):

@@ -17,11 +17,11 @@ VERSIONS = BUILD / "versions.json"
 
 @dataclasses.dataclass(frozen=True)
 class Ggml:
-    """A peer that is built from source, with its program of bench/peers."""
+    """A peer that is built from source, with its programs of bench/peers."""
     name: str
     package: str
     version: str
-    program: str
+    programs: tuple  # the first runs a layer
     targets: tuple
     link: tuple
     library_folder: str  # in its build
@@ -34,9 +34,9 @@ class Ggml:
         return BUILD / self.package / "vendor" / self.name
 
 
-LLAMA = Ggml("llama.cpp", "llama-cpp-python", "0.3.36", "llama_layer", ("llama-bench", "llama-quantize"),
-             ("-lggml", "-lggml-base", "-lggml-cpu"), "bin")
-IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", "ik_layer", ("ggml",),
+LLAMA = Ggml("llama.cpp", "llama-cpp-python", "0.3.36", ("llama_layer", "llama_logits"), ("llama-bench", "llama-quantize"),
+             ("-lllama", "-lggml", "-lggml-base", "-lggml-cpu"), "bin")
+IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", ("ik_layer",), ("ggml",),
           # Flash attention takes long to build and a layer has none; its library then names functions that it lacks.
           ("-lggml", "-Wl,--unresolved-symbols=ignore-in-shared-libs", "-Wl,-z,lazy"), "ggml/src",
           ("-DGGML_IQK_FLASH_ATTENTION=OFF",))
@@ -66,7 +66,7 @@ PEERS = (*GGMLS, *WHEELS)
 def command(name, words):
     """The command line of a peer's program."""
     if name in GGMLS:
-        return [BUILD / GGMLS[name].program, *words]
+        return [BUILD / GGMLS[name].programs[0], *words]
     return [WHEELS[name].python(), SOURCES / WHEELS[name].program, *words]
 
 
@@ -98,15 +98,16 @@ def unpack(ggml):
 
 
 def build(ggml):
-    """The parts that are needed, and our program that runs a layer with them."""
+    """The parts that are needed, and our programs that run them."""
     clang = shutil.which("clang-22") or shutil.which("clang")
     cxx, folder = clang.replace("clang", "clang++"), ggml.build() / ggml.library_folder
     off = [f"-DLLAMA_{name}=OFF" for name in ("CURL", "OPENSSL", "BUILD_TESTS", "BUILD_EXAMPLES", "BUILD_SERVER")]
     low(["cmake", "-S", ggml.source(), "-B", ggml.build(), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
          "-DGGML_NATIVE=ON", f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={cxx}", *off, *ggml.options])
     low(["cmake", "--build", ggml.build(), "--target", *ggml.targets])
-    low([cxx, "-O2", "-std=c++20", f"-I{ggml.source()}/ggml/include", SOURCES / f"{ggml.program}.cpp", "-o",
-         BUILD / ggml.program, f"-L{folder}", *ggml.link, f"-Wl,-rpath,{folder}"])
+    for program in ggml.programs:
+        low([cxx, "-O2", "-std=c++20", f"-I{ggml.source()}/ggml/include", f"-I{ggml.source()}/include",
+             SOURCES / f"{program}.cpp", "-o", BUILD / program, f"-L{folder}", *ggml.link, f"-Wl,-rpath,{folder}"])
 
 
 def known_versions():

@@ -43,3 +43,8 @@ def read(*paths):
     merged["cells"] = [cell for run in runs for cell in run["cells"]]
     merged["faults"] = [line for run in runs for line in run.get("faults", [])]
     return merged
+
+
+def read_plain(path):
+    """One run's results as they are."""
+    return json.loads(path.read_text())

@@ -19,9 +19,9 @@ def bf16(generator, shape, scale):
     return ((bits + 0x8000) >> 16).astype(np.uint16).view(np.uint8)
 
 
-def describe(writer, config):
+def describe(writer, config, file_type):
     heads = config["num_attention_heads"]
-    writer.add_name("random")
+    writer.add_name("bench")
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
@@ -30,10 +30,11 @@ def describe(writer, config):
     writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config["rope_theta"])
-    writer.add_expert_count(config["num_experts"])
-    writer.add_expert_used_count(config["num_experts_per_tok"])
+    if config["num_experts"]:
+        writer.add_expert_count(config["num_experts"])
+        writer.add_expert_used_count(config["num_experts_per_tok"])
     writer.add_vocab_size(config["vocab_size"])
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_BF16)
+    writer.add_file_type(file_type)
 
 
 def add_vocabulary(writer, size):
@@ -80,7 +81,7 @@ def main():
     with open(sys.argv[1]) as file:
         config = json.load(file)
     writer = gguf.GGUFWriter(sys.argv[2], "olmoe")
-    describe(writer, config)
+    describe(writer, config, gguf.LlamaFileType.MOSTLY_BF16)
     add_vocabulary(writer, config["vocab_size"])
     add_weights(writer, config, np.random.default_rng(0))
     writer.write_header_to_file()

@@ -142,6 +142,7 @@ def main():
     p.add_argument("--wordnet", default="/usr/share/wordnet")
     p.add_argument("--stdlib", default="/usr/lib/python3.11")
     p.add_argument("--sum-lines", type=int, default=300_000)
+    p.add_argument("--texts-only", action="store_true", help="train no tokenizer")
     args = p.parse_args()
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -225,6 +226,8 @@ def main():
             print(f"{kind:10} {name:5} {len(docs):5} documents {len(raw):9} bytes "
                   f"sha256 {hashlib.sha256(raw).hexdigest()[:16]}")
 
+    if args.texts_only:
+        return
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tok = Tokenizer(models.BPE())

@@ -47,8 +47,9 @@ static std::string show(const PartWork &work) {
 // Forms
 //===----------------------------------------------------------------------===//
 
-static std::string formOf(const PackedWeight &weight, const Target &target) {
-  TileFamily family = TileFamily::of(weight.format, target);
+static std::string formOf(const PackedWeight &weight, Value x,
+                          const Target &target) {
+  TileFamily family = familyOf(weight, x, target);
   return llvm::formatv("{0} weights, tiles of 1 x {1} to {2} x {3} panels",
                        lm::stringifyFormat(weight.format),
                        widePanels(target, family, 1), family.maxRows(target),
@@ -76,16 +77,16 @@ static std::string variantOf(Operation *op, const Target &target) {
   llvm::raw_string_ostream os(text);
   TypeSwitch<Operation *>(op)
       .Case([&](lm::LinearOp linear) {
-        os << formOf(PackedWeight::of(linear), target)
+        os << formOf(PackedWeight::of(linear), linear.getX(), target)
            << (linear.getBias() ? " + bias" : "")
            << (linear.getClip() ? " + clip" : "");
       })
       .Case([&](lm::GatedLinearOp gated) {
-        os << formOf(PackedWeight::of(gated), target) << " + "
+        os << formOf(PackedWeight::of(gated), gated.getX(), target) << " + "
            << lm::stringifyActivation(gated.getFunction()) << " gate";
       })
       .Case([&](mlir::moe::GroupedMatmulOp grouped) {
-        os << formOf(PackedWeight::of(grouped), target)
+        os << formOf(PackedWeight::of(grouped), grouped.getX(), target)
            << (grouped.getGather() ? " + gather" : "")
            << (grouped.getBias() ? " + bias" : "")
            << (grouped.getRowScale() ? " + row scale" : "");
@@ -95,7 +96,7 @@ static std::string variantOf(Operation *op, const Target &target) {
           os << " + epilogue";
       })
       .Case([&](mlir::moe::RouteOp route) {
-        os << formOf(PackedWeight::of(route.getGate()), target)
+        os << formOf(PackedWeight::of(route.getGate()), route.getX(), target)
            << " + choice of " << route.getConfig().getTopK() << " of "
            << route.getExperts();
       })

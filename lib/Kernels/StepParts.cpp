@@ -183,14 +183,16 @@ static std::string nameOf(Recipe recipe, Target target) {
 }
 
 std::string moec::kernels::recipeOf(Operation *op, const Target &target) {
-  auto ofWeight = [&](const PackedWeight &weight) {
-    return nameOf(TileFamily::of(weight.format, target).recipe, target);
+  auto ofProduct = [&](const PackedWeight &weight, Value x) {
+    return nameOf(familyOf(weight, x, target).recipe, target);
   };
   return TypeSwitch<Operation *, std::string>(op)
       .Case<lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp>(
-          [&](auto product) { return ofWeight(PackedWeight::of(product)); })
+          [&](auto product) {
+            return ofProduct(PackedWeight::of(product), product.getX());
+          })
       .Case([&](mlir::moe::RouteOp route) {
-        return ofWeight(PackedWeight::of(route.getGate()));
+        return ofProduct(PackedWeight::of(route.getGate()), route.getX());
       })
       .Case([&](lm::AttentionOp op) {
         auto q = cast<MemRefType>(op.getQ().getType());
@@ -248,11 +250,13 @@ SmallVector<DescribedPart> moec::kernels::describeParts(func::FuncOp function) {
 
 namespace {
 /// Lists the bodies of a step in the order of their first run.
-struct StepReader {
+class StepReader {
+public:
   explicit StepReader(ModuleOp module)
       : symbols(module), names(module), target(Target::of(module)) {}
 
   void read(func::FuncOp step);
+  StepParts takeParts() { return std::move(parts); }
 
 private:
   void addOwn(SmallVector<DescribedPart> &own);
@@ -262,8 +266,6 @@ private:
   WeightNames names;
   Target target;
   llvm::DenseMap<Operation *, size_t> known;
-
-public:
   StepParts parts;
 };
 } // namespace
@@ -313,5 +315,5 @@ StepParts moec::kernels::describeStep(ModuleOp module) {
   for (auto function : module.getOps<func::FuncOp>())
     if (function->hasAttr(mlir::moe::kStepAttr))
       reader.read(function);
-  return std::move(reader.parts);
+  return reader.takeParts();
 }

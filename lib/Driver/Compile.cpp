@@ -172,7 +172,7 @@ llvm::Error Compilation::lowerToBuffers() {
     return error;
   parts = kernels::describeStep(module);
   if (options.remarks)
-    remarkOnParts(module);
+    remarkOnParts(module, {options.readRate, options.peak});
   return llvm::Error::success();
 }
 

@@ -39,8 +39,26 @@ static std::string showFlops(double flops) {
   return llvm::formatv("{0:f1} {1}FLOP", flops, units[unit]);
 }
 
-static std::string show(const PartWork &work) {
-  return showBytes(uint64_t(work.bytes)) + " and " + showFlops(work.flops);
+namespace {
+/// Work, and the least time that it takes; 0 where that is not known.
+struct Cost {
+  PartWork work;
+  double seconds = 0;
+
+  void add(const Cost &other, int64_t times = 1) {
+    work.bytes += other.work.bytes * double(times);
+    work.flops += other.work.flops * double(times);
+    seconds += other.seconds * double(times);
+  }
+};
+} // namespace
+
+static std::string show(const Cost &cost) {
+  std::string text = showBytes(uint64_t(cost.work.bytes)) + " and " +
+                     showFlops(cost.work.flops);
+  if (cost.seconds > 0)
+    text += llvm::formatv(", {0:f3} ms", 1e3 * cost.seconds);
+  return text;
 }
 
 //===----------------------------------------------------------------------===//
@@ -174,17 +192,17 @@ namespace {
 /// One function's remarks.
 class FunctionRemarks {
 public:
-  FunctionRemarks(func::FuncOp function, std::string place)
+  FunctionRemarks(func::FuncOp function, std::string place, const Rates &rates)
       : parts(describeParts(function)),
         target(Target::of(function->getParentOfType<ModuleOp>())),
-        place(std::move(place)) {}
+        place(std::move(place)), rates(rates) {}
 
   void run();
   /// Of all parts, for `tokens` tokens at the start of a context.
-  PartWork total(int64_t tokens) const;
+  Cost total(int64_t tokens) const;
 
 private:
-  PartWork work(const DescribedPart &each, int64_t tokens) const;
+  Cost costOf(const DescribedPart &each, int64_t tokens) const;
   void sayParts() const;
   void saySmall() const;
   void sayMissed() const;
@@ -194,27 +212,29 @@ private:
   SmallVector<DescribedPart> parts;
   Target target;
   std::string place;
+  Rates rates;
 };
 } // namespace
 
 static constexpr int64_t kPrompt = 512;
 
-PartWork FunctionRemarks::work(const DescribedPart &each,
-                               int64_t tokens) const {
+Cost FunctionRemarks::costOf(const DescribedPart &each, int64_t tokens) const {
   CallShape call;
   call.tokens = tokens;
-  return workOf(
-      each.part, call,
-      ::moe::runtime::expectedExperts(tokens, each.slots, each.experts));
+  Cost cost;
+  cost.work =
+      workOf(each.part, call,
+             ::moe::runtime::expectedExperts(tokens, each.slots, each.experts));
+  if (rates.read > 0)
+    cost.seconds =
+        std::max(cost.work.bytes / rates.read, cost.work.flops / rates.peak);
+  return cost;
 }
 
-PartWork FunctionRemarks::total(int64_t tokens) const {
-  PartWork sum;
-  for (const DescribedPart &each : parts) {
-    PartWork one = work(each, tokens);
-    sum.bytes += one.bytes;
-    sum.flops += one.flops;
-  }
+Cost FunctionRemarks::total(int64_t tokens) const {
+  Cost sum;
+  for (const DescribedPart &each : parts)
+    sum.add(costOf(each, tokens));
   return sum;
 }
 
@@ -225,8 +245,8 @@ void FunctionRemarks::sayParts() const {
       continue;
     begin() << each.part.name << ": '" << each.op->getName().getStringRef()
             << "' by " << each.part.recipe << ", " << variantOf(each.op, target)
-            << "; a token " << show(work(each, 1)) << ", " << kPrompt
-            << " tokens " << show(work(each, kPrompt)) << "\n";
+            << "; a token " << show(costOf(each, 1)) << ", " << kPrompt
+            << " tokens " << show(costOf(each, kPrompt)) << "\n";
   }
 }
 
@@ -310,13 +330,9 @@ static llvm::StringMap<SmallVector<int64_t>> layersOf(ModuleOp module) {
   return layers;
 }
 
-void moec::remarkOnParts(ModuleOp module) {
+void moec::remarkOnParts(ModuleOp module, const Rates &rates) {
   auto layers = layersOf(module);
-  PartWork token, prompt;
-  auto add = [](PartWork &sum, PartWork work, int64_t times) {
-    sum.bytes += work.bytes * double(times);
-    sum.flops += work.flops * double(times);
-  };
+  Cost token, prompt;
   for (auto function : module.getOps<func::FuncOp>()) {
     if (function.isExternal())
       continue;
@@ -326,11 +342,11 @@ void moec::remarkOnParts(ModuleOp module) {
     std::string place = found != layers.end() ? layersText(found->second)
                         : isStep              ? "step"
                                               : ("@" + name).str();
-    FunctionRemarks remarks(function, place);
+    FunctionRemarks remarks(function, place, rates);
     remarks.run();
     int64_t times = found != layers.end() ? found->second.size() : 1;
-    add(token, remarks.total(1), times);
-    add(prompt, remarks.total(kPrompt), times);
+    token.add(remarks.total(1), times);
+    prompt.add(remarks.total(kPrompt), times);
   }
   say() << "cost, weights and cache read and products, with experts equally "
            "likely: a token "

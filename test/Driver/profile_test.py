@@ -157,6 +157,9 @@ def check_remarks(folder):
                      "attn.q, attn.k, attn.v, attn.o: missed: one token's work is one thread's", "add: missed: a loop of its own",
                      "router: missed: 24 of 32 columns that it reads are padding", "layers 0-1: without products: "):
         assert expected in text, (expected, text)
+    # The head's time for a token, by the rate that is given: 128 x 64 numbers of 2 bytes.
+    _, timed = compile_model(GOLDENS / "olmoe-bf16", folder, "--ceilings=0.001,1000")
+    assert any("step: head: " in line and "a token 16.4 kB and 16.4 kFLOP, 16.384 ms" in line for line in timed), timed
     # Layers that differ are said apart.
     _, lines = compile_model(GOLDENS / "qwen2_moe", folder)
     assert any("layers 0, 2: " in line for line in lines) and any("layer 1: " in line for line in lines), lines

@@ -32,7 +32,7 @@ func.func @step(%x: memref<?x64xf32>, %slots: index) {
 // A loop that only some calls run ends with a barrier that is told from that of a loop.
 // CHECK-LABEL: func.func private @sometimes(
 // CHECK:         scf.if
-// CHECK-NEXT:      omp.wsloop nowait {
+// CHECK:           omp.wsloop nowait {
 // CHECK:           omp.barrier
 // CHECK:         omp.wsloop {
 // CHECK-NOT:     omp.barrier

@@ -10,6 +10,7 @@
 
 #include "moe/Driver/Pack.h"
 #include "moe/Driver/TargetMachine.h"
+#include "moe/Runtime/StepParts.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/SmallVector.h"
@@ -36,6 +37,7 @@ struct CodeVersion {
   moe::ElementType activation = moe::ElementType::F32;
   moe::ElementType attention = moe::ElementType::F32;
   StepSizes sizes;
+  moe::runtime::StepParts parts;
   std::vector<WeightPlacement> placements;
   llvm::SmallVector<char, 0> object;
   /// A hash of all that code and payload agree on.

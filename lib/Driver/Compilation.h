@@ -39,6 +39,7 @@ private:
   llvm::Error importGraph();
   void buildFor(const MachineDescription &chosen);
   llvm::Error lower(Phase phase);
+  llvm::Error lowerToBuffers();
   llvm::Error lowerLayers();
   llvm::Error lowerToLLVM();
   llvm::Error compileVersions();
@@ -92,6 +93,8 @@ private:
   GraphFile graph;
   Phase reached = Phase::Import;
   LayerSignatures layers;
+  /// Of the model's step, for `machine`.
+  ::moe::runtime::StepParts parts;
   OutputNames names;
   std::vector<std::pair<std::unique_ptr<OutputFile>, bool>> outputs;
   std::vector<CodeVersion> versions;

@@ -9,11 +9,13 @@
 #include "Diagnostics.h"
 #include "LayerFunctions.h"
 #include "LayerPacking.h"
+#include "PartRemarks.h"
 #include "Progress.h"
 #include "Remarks.h"
 #include "TokenizerFiles.h"
 #include "dialects/LM/IR/WeightFormat.h"
 #include "dialects/MoE/Transforms/BufferContext.h"
+#include "lib/Kernels/StepParts.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/FileSystem.h"
@@ -159,16 +161,29 @@ llvm::Error Compilation::lower(Phase phase) {
   return errors.take(options.input + ": cannot be compiled");
 }
 
+/// To the phase in which every op that becomes a kernel stands alone.
+llvm::Error Compilation::lowerToBuffers() {
+  if (options.remarks) {
+    if (llvm::Error error = lower(Phase::Fused))
+      return error;
+    remarkOnFusion(module);
+  }
+  if (llvm::Error error = lower(Phase::Buffers))
+    return error;
+  parts = kernels::describeStep(module);
+  if (options.remarks)
+    remarkOnParts(module, {options.readRate, options.peak});
+  return llvm::Error::success();
+}
+
 /// Lowers a module whose public functions become C functions.
 llvm::Error Compilation::lowerLayers() {
   llvm::Expected<LayerSignatures> collected = collectLayers(graph);
   if (!collected)
     return collected.takeError();
   layers = std::move(*collected);
-  if (llvm::Error error = lower(Phase::Fused))
+  if (llvm::Error error = lowerToBuffers())
     return error;
-  if (options.remarks)
-    remarkOnFusion(module);
   if (llvm::Error error = lower(Phase::Vector))
     return error;
   for (const LayerSignature &layer : layers)
@@ -269,10 +284,8 @@ llvm::Error Compilation::lowerToLLVM() {
     remarkOnMachine(machine, options.target);
   if (hasLayers())
     return lowerLayers();
-  if (llvm::Error error = lower(Phase::Fused))
+  if (llvm::Error error = lowerToBuffers())
     return error;
-  if (options.remarks)
-    remarkOnFusion(module);
   return lower(Phase::LLVM);
 }
 

@@ -90,7 +90,7 @@ llvm::Error Compilation::emitMachineCode() {
   if (!code)
     return code.takeError();
   versions.push_back({machine, activation, options.attention,
-                      StepSizes::of(module),
+                      StepSizes::of(module), std::move(parts),
                       std::move(placements), std::move(*code)});
   stage("machine code");
   return checkUndefinedSymbols(objectBytes());

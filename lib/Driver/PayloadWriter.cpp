@@ -96,6 +96,40 @@ static ordered_json stepDescription(const PayloadInputs &inputs,
   return step;
 }
 
+static ordered_json describe(const ::moe::runtime::StepPart &part) {
+  ordered_json json = {{"op", part.op}, {"name", part.name}};
+  if (!part.recipe.empty())
+    json["recipe"] = part.recipe;
+  if (part.lastRows)
+    json["last_rows"] = true;
+  std::pair<const char *, int64_t> numbers[] = {
+      {"bytes", part.bytes},
+      {"row_bytes", part.rowBytes},
+      {"expert_bytes", part.expertBytes},
+      {"row_flops", part.rowFlops},
+      {"position_flops", part.positionFlops},
+      {"window", part.window}};
+  for (auto [name, number] : numbers)
+    if (number)
+      json[name] = number;
+  if (!part.cacheBytes.empty())
+    json["cache_bytes"] = part.cacheBytes;
+  return json;
+}
+
+static ordered_json describe(const ::moe::runtime::StepParts &parts) {
+  ordered_json bodies = ordered_json::array(), order = ordered_json::array();
+  for (const std::vector<::moe::runtime::StepPart> &body : parts.bodies) {
+    ordered_json list = ordered_json::array();
+    for (const ::moe::runtime::StepPart &part : body)
+      list.push_back(describe(part));
+    bodies.push_back(std::move(list));
+  }
+  for (const ::moe::runtime::StepParts::Run &run : parts.order)
+    order.push_back({run.body, run.layer});
+  return {{"bodies", std::move(bodies)}, {"order", std::move(order)}};
+}
+
 static ordered_json targetDescription(const PayloadInputs &inputs,
                                       const CodeVersion &version) {
   return {{"triple", version.machine.triple},
@@ -105,7 +139,8 @@ static ordered_json targetDescription(const PayloadInputs &inputs,
                                version.attention, version.machine.kernels)},
           {"activation_type", typeName(version.activation)},
           {"attention_type", typeName(version.attention)},
-          {"step", stepDescription(inputs, version.sizes)}};
+          {"step", stepDescription(inputs, version.sizes)},
+          {"parts", describe(version.parts)}};
 }
 
 uint64_t moec::layoutHash(const PayloadInputs &inputs,

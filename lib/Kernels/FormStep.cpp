@@ -27,7 +27,13 @@ static void shareLoop(scf::ForallOp forall) {
   Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
   Value one = arith::ConstantIndexOp::create(builder, loc, 1);
   Value upper = forall.getUpperBound(builder)[0];
-  auto wsloop = omp::WsloopOp::create(builder, loc, omp::WsloopOperands());
+  omp::WsloopOperands clauses;
+  bool isOptional = forall->hasAttr(moec::kernels::kOptionalLoopAttr);
+  if (isOptional)
+    clauses.nowait = builder.getUnitAttr();
+  auto wsloop = omp::WsloopOp::create(builder, loc, clauses);
+  if (isOptional)
+    omp::BarrierOp::create(builder, loc);
   builder.createBlock(&wsloop.getRegion());
   omp::LoopNestOperands operands;
   operands.loopLowerBounds = {zero};

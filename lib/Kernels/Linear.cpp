@@ -14,9 +14,6 @@
 using namespace mlir;
 using namespace moec::kernels;
 
-/// Panels from which a dense product is cut by columns.
-static constexpr int64_t kColumnCutPanels = 16;
-
 static ModuleOp moduleOf(Operation *op) {
   return op->getParentOfType<ModuleOp>();
 }

@@ -42,6 +42,16 @@ static int64_t packedElements(const Target &target,
   return superblockRows(target, weight) * weight.rowElements(target) + 16;
 }
 
+TileFamily moec::kernels::familyOf(const PackedWeight &weight, Value x,
+                                   const Target &target) {
+  TileFamily family = TileFamily::of(weight.format, target);
+  // Pairs are packed as they lie in x; rows of f32 take the other recipe.
+  if (family.recipe == Recipe::DotPairs &&
+      !cast<MemRefType>(x.getType()).getElementType().isBF16())
+    family.recipe = Recipe::WidenFMA;
+  return family;
+}
+
 /// Elements of the f32 tile scratch.
 static int64_t tileElements(const Target &target, const TileFamily &family) {
   int64_t most = 0;
@@ -432,11 +442,7 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
                                Value firstPair, Value lastPair,
                                function_ref<Value(Value)> source, Value scratch,
                                const TileWriter &writer) {
-  TileFamily family = TileFamily::of(weight.format, e.target);
-  // Pairs are packed as they lie in x; rows of f32 take the other recipe.
-  if (family.recipe == Recipe::DotPairs &&
-      !cast<MemRefType>(x.getType()).getElementType().isBF16())
-    family.recipe = Recipe::WidenFMA;
+  TileFamily family = familyOf(weight, x, e.target);
   MatmulEmitter m{e,
                   module,
                   weight,

@@ -43,6 +43,10 @@ struct PackedWeight {
   int64_t rowElements(const Target &target) const;
 };
 
+/// The tiles that multiply rows of x by a weight.
+TileFamily familyOf(const PackedWeight &weight, mlir::Value x,
+                    const Target &target);
+
 /// Bytes of scratch that `emitMatmul` needs a thread.
 int64_t matmulScratchBytes(const Target &target, const PackedWeight &weight);
 

@@ -13,6 +13,12 @@ using namespace mlir;
 using namespace moec::kernels;
 namespace lm = mlir::lm;
 
+bool moec::kernels::isKernelOp(Operation *op) {
+  if (isa<lm::TwoFormsOpInterface>(op))
+    return op->getNumResults() == 0;
+  return isa<lm::AppendOp, mlir::moe::RecordOp>(op);
+}
+
 int64_t moec::kernels::getScratchBytes(Operation *op, const Target &target) {
   return TypeSwitch<Operation *, int64_t>(op)
       .Case<lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp>(

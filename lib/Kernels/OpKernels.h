@@ -43,6 +43,8 @@ int64_t attentionScratchBytes(mlir::lm::AttentionOp op);
 // KVCache.cpp
 void emitKernel(Emitter &e, mlir::lm::AppendOp op, const Slot &slot);
 // Linear.cpp
+/// Panels from which a dense product is cut by columns.
+inline constexpr int64_t kColumnCutPanels = 16;
 void emitKernel(Emitter &e, mlir::lm::LinearOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::lm::GatedLinearOp op, const Slot &slot);
 void emitKernel(Emitter &e, mlir::moe::GroupedMatmulOp op, const Slot &slot);
@@ -63,6 +65,8 @@ void emitKernel(Emitter &e, mlir::moe::ImportanceLossOp op, const Slot &slot);
 int64_t lossScratchBytes(mlir::moe::LoadBalanceLossOp op);
 int64_t lossScratchBytes(mlir::moe::ImportanceLossOp op);
 
+/// True for ops in buffer form that become kernels.
+bool isKernelOp(mlir::Operation *op);
 /// Bytes of scratch an op's kernel needs a slot.
 int64_t getScratchBytes(mlir::Operation *op, const Target &target);
 /// True if an op in buffer form has a kernel; false with a reason otherwise.

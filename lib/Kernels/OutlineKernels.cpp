@@ -21,13 +21,6 @@ namespace moec::kernels {
 using namespace mlir;
 using namespace moec::kernels;
 
-/// True for ops that become kernels.
-static bool isKernelOp(Operation *op) {
-  if (isa<lm::TwoFormsOpInterface>(op))
-    return op->getNumResults() == 0;
-  return isa<lm::AppendOp, mlir::moe::RecordOp>(op);
-}
-
 int64_t moec::kernels::getScratchBytes(ModuleOp module) {
   Target target = Target::of(module);
   int64_t most = 0;
@@ -46,8 +39,8 @@ struct OutlineKernelsPass
 private:
   func::FuncOp getKernel(Operation *op);
   LogicalResult outline(Operation *op, Value scratch, Value slots);
-  void callInParallel(OpBuilder &builder, Operation *op, Value scratch,
-                      Value slots);
+  scf::ForallOp callInParallel(OpBuilder &builder, Operation *op, Value scratch,
+                               Value slots);
 
   /// Kernels by what makes two ops equal: name, attributes, operand types.
   llvm::StringMap<func::FuncOp> kernels;
@@ -97,13 +90,14 @@ func::FuncOp OutlineKernelsPass::getKernel(Operation *op) {
 }
 
 /// A loop over slots that calls the kernel of `op`.
-void OutlineKernelsPass::callInParallel(OpBuilder &builder, Operation *op,
-                                        Value scratch, Value slots) {
+scf::ForallOp OutlineKernelsPass::callInParallel(OpBuilder &builder,
+                                                 Operation *op, Value scratch,
+                                                 Value slots) {
   func::FuncOp kernel = getKernel(op);
   Location loc = op->getLoc();
   // What slots leave for each other lies in the scratch of all of them.
   bool takesAll = isa<lm::AttentionOp>(op);
-  scf::ForallOp::create(
+  return scf::ForallOp::create(
       builder, loc, ArrayRef<OpFoldResult>{slots}, ValueRange(), std::nullopt,
       [&](OpBuilder &b, Location, ValueRange ivs) {
         Value mine = scratch;
@@ -132,7 +126,8 @@ LogicalResult OutlineKernelsPass::outline(Operation *op, Value scratch,
     Emitter e(builder, op->getLoc(), target);
     e.when(needsSegmentsFirst(e, attention, slots, scratch), [&] {
       op->setAttr(kSegmentsFirstAttr, builder.getUnitAttr());
-      callInParallel(builder, op, scratch, slots);
+      callInParallel(builder, op, scratch, slots)
+          ->setAttr(kOptionalLoopAttr, builder.getUnitAttr());
       op->removeAttr(kSegmentsFirstAttr);
     });
   }

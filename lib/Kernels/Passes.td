@@ -49,8 +49,9 @@ def FormStep : Pass<"form-step", "::mlir::ModuleOp"> {
   let description = [{
     The body of every public function becomes one omp.parallel; every
     scf.forall, in called functions too, becomes an orphaned omp.wsloop, whose
-    end is a barrier. Everything between loops is index arithmetic that each
-    thread does for itself.
+    end is a barrier. A loop that only some calls run (`lm.optional`) ends with
+    an omp.barrier instead, so that who counts barriers can tell. Everything
+    between loops is index arithmetic that each thread does for itself.
   }];
   let dependentDialects = ["::mlir::omp::OpenMPDialect", "::mlir::arith::ArithDialect"];
 }

@@ -7,6 +7,7 @@
 #include "moe/Runtime/PayloadReader.h"
 
 #include "JsonFields.h"
+#include "StepPartsReader.h"
 #include "moe/Runtime/Payload.h"
 
 #include <algorithm>
@@ -189,15 +190,19 @@ static Result<std::vector<CodeVersion>> readVersions(const json &targets,
     JsonFields targetFields(targets[i], path);
     TargetInfo target = readTarget(targetFields);
     JsonFields stepFields(targetFields.object("step"), path + ".step");
+    JsonFields partFields(targetFields.object("parts"), path + ".parts");
     if (targetFields.error())
       return std::unexpected(*targetFields.error());
     StepInfo step = readStep(stepFields, layers);
     if (stepFields.error())
       return std::unexpected(*stepFields.error());
+    StepParts parts = readStepParts(partFields, layers, step.kvTypes.size());
+    if (partFields.error())
+      return std::unexpected(*partFields.error());
     for (const CodeVersion &other : versions)
       if (other.target.cpu == target.cpu)
         return fail(path, ".cpu: '", target.cpu, "' is there already");
-    versions.push_back({std::move(target), std::move(step)});
+    versions.push_back({std::move(target), std::move(step), std::move(parts)});
   }
   return versions;
 }

@@ -93,9 +93,16 @@ Result<void> Session::check(std::span<const int32_t> tokens) const {
   return {};
 }
 
-void Session::call(std::span<const int32_t> tokens, Phase phase,
-                   std::span<float> logits, int64_t rows) {
-  size_t slots = trace ? tokens.size() * size_t(trace->slotsPerToken()) : 0;
+/// Choices of experts that somebody wants to see, of each token.
+int64_t Session::recordedSlots() const {
+  return trace     ? trace->slotsPerToken()
+         : profile ? profile->slotsPerToken()
+                   : 0;
+}
+
+Result<void> Session::call(std::span<const int32_t> tokens, Phase phase,
+                           std::span<float> logits, int64_t rows) {
+  size_t slots = tokens.size() * size_t(recordedSlots());
   routeIds.resize(slots);
   routeWeights.resize(slots);
   Bytes weightBytes = payload->sections.find(kWeightsSection)->second.bytes;
@@ -107,13 +114,18 @@ void Session::call(std::span<const int32_t> tokens, Phase phase,
   const MoeMemRef1 output = describe(logits.data(), logits.size());
   const MoeMemRef1 ids = describe(routeIds.data(), slots);
   const MoeMemRef1 gates = describe(routeWeights.data(), slots);
+  if (profile)
+    profile->begin();
   step(&weights, &cache, &scratch, &input, &output, &ids, &gates, nextPosition,
        roundUp(contextLength, payload->step().kvBlock),
        roundUp(chunkLength, 16), rows, int64_t(kvChoice.keys),
        int64_t(kvChoice.values), threads);
+  CallShape shape{int64_t(tokens.size()), nextPosition, rows, kvChoice.keys,
+                  kvChoice.values};
   nextPosition += int64_t(tokens.size());
   if (trace)
     trace->append(tokens, phase, routeIds, routeWeights);
+  return profile ? profile->end(shape, routeIds) : Result<void>();
 }
 
 Result<void> Session::feed(std::span<const int32_t> tokens, Phase phase,
@@ -128,7 +140,10 @@ Result<void> Session::feed(std::span<const int32_t> tokens, Phase phase,
     bool last = count == tokens.size();
     size_t rows = sink ? count : lastLogits && last ? 1 : 0;
     logitsBuffer.resize(rows * size_t(vocab()));
-    call(tokens.first(count), phase, logitsBuffer, int64_t(rows));
+    if (Result<void> done =
+            call(tokens.first(count), phase, logitsBuffer, int64_t(rows));
+        !done)
+      return done;
     tokens = tokens.subspan(count);
     if (sink && !(*sink)(logitsBuffer))
       return {};

@@ -28,3 +28,23 @@ func.func @step(%x: memref<?x64xf32>, %slots: index) {
   call @layer(%x, %slots) : (memref<?x64xf32>, index) -> ()
   return
 }
+
+// A loop that only some calls run ends with a barrier that is told from that of a loop.
+// CHECK-LABEL: func.func private @sometimes(
+// CHECK:         scf.if
+// CHECK:           omp.wsloop nowait {
+// CHECK:           omp.barrier
+// CHECK:         omp.wsloop {
+// CHECK-NOT:     omp.barrier
+// CHECK:         return
+func.func private @sometimes(%x: memref<?x64xf32>, %more: i1, %slots: index) {
+  scf.if %more {
+    scf.forall (%slot) in (%slots) {
+      func.call @kernel(%x, %slot) : (memref<?x64xf32>, index) -> ()
+    } {lm.optional}
+  }
+  scf.forall (%slot) in (%slots) {
+    func.call @kernel(%x, %slot) : (memref<?x64xf32>, index) -> ()
+  }
+  return
+}

@@ -66,7 +66,8 @@ static llvm::Error readChunk(StringRef text, CompileOptions &options) {
   if (text.getAsInteger(10, options.chunk) || options.chunk < 16 ||
       options.chunk > 65536 || options.chunk % 16)
     return makeError("--chunk: expected a multiple of 16 from 16 to 65536, "
-                     "got '" + text + "'");
+                     "got '" +
+                     text + "'");
   return llvm::Error::success();
 }
 
@@ -105,6 +106,19 @@ static llvm::Error readJobs(StringRef text, CompileOptions &options) {
       options.threads > 1024)
     return makeError("-j: expected a number of threads from 1 to 1024, got '" +
                      text + "'");
+  return llvm::Error::success();
+}
+
+static llvm::Error readCeilings(StringRef text, CompileOptions &options) {
+  auto [bytes, flops] = text.split(',');
+  if (bytes.getAsDouble(options.readRate) || flops.getAsDouble(options.peak) ||
+      !(options.readRate > 0 && options.readRate < 1e9) ||
+      !(options.peak > 0 && options.peak < 1e9))
+    return makeError("--ceilings: expected GB/s,GFLOP/s, as in 25,300, got '" +
+                     text + "'");
+  options.readRate *= 1e9;
+  options.peak *= 1e9;
+  options.remarks = true;
   return llvm::Error::success();
 }
 
@@ -174,7 +188,8 @@ static constexpr Option kOptions[] = {
      "products of bf16 pairs",
      readAttention},
     {"Code", "--kv", "TYPES",
-     "what -ctk and -ctv may choose for the KV cache: f32, f16, bf16, q8_0; the "
+     "what -ctk and -ctv may choose for the KV cache: f32, f16, bf16, q8_0; "
+     "the "
      "first is\n                         the default (default: all, first the "
      "weights' type)",
      readCacheTypes},
@@ -187,8 +202,11 @@ static constexpr Option kOptions[] = {
      readFormat},
     {"Weights", "-j", "N", "threads that pack weights (default: all)",
      readJobs},
-    {"Messages", "--remarks", "", "say which kernels were made, and why",
-     readFlag},
+    {"Messages", "--remarks", "",
+     "which form each op got, what it costs and missed", readFlag},
+    {"Messages", "--ceilings", "READ,PEAK",
+     "remarks with times: by memory read at READ GB/s and PEAK GFLOP/s",
+     readCeilings},
     {"Messages", "--time", "", "time of each stage", readFlag},
     {"Messages", "--help", "", "this text", readFlag},
     {"Messages", "--version", "", "version and back end", readFlag},

@@ -54,6 +54,9 @@ struct CompileOptions {
   unsigned threads = 2;
   /// Which kernels were made and why, on stderr.
   bool remarks = false;
+  /// What remarks predict times by, in bytes and FLOPs a second: 0 for no
+  /// times.
+  double readRate = 0, peak = 0;
   /// Times of the phases on stderr.
   bool timing = false;
   const char *argv0 = "moec";

@@ -15,6 +15,11 @@ namespace moec::kernels {
 #define GEN_PASS_REGISTRATION
 #include "lib/Kernels/Passes.h.inc"
 
+/// On a loop (scf.forall) that not every call of its function runs: it ends
+/// with an explicit barrier, and so is no part of a step by itself
+/// (docs/profiling.md).
+inline constexpr llvm::StringLiteral kOptionalLoopAttr = "lm.optional";
+
 /// Bytes of scratch that the kernels of a module (in buffer form) need a slot,
 /// a multiple of 64.
 int64_t getScratchBytes(mlir::ModuleOp module);

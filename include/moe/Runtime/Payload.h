@@ -22,7 +22,7 @@ inline constexpr char kPayloadMagic[8] = {'M', 'O', 'E', 'P',
                                           'A', 'Y', 'L', '1'};
 
 /// Value of the header's "format" field.
-inline constexpr int64_t kPayloadFormat = 3;
+inline constexpr int64_t kPayloadFormat = 4;
 
 /// Versions of the code that an executable may hold.
 inline constexpr uint64_t kMaxVersions = 64;

@@ -9,6 +9,7 @@
 #define MOE_RUNTIME_PAYLOADREADER_H
 
 #include "moe/Runtime/Result.h"
+#include "moe/Runtime/StepParts.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -74,6 +75,7 @@ struct StepInfo {
 struct CodeVersion {
   TargetInfo target;
   StepInfo step;
+  StepParts parts;
 };
 
 struct PayloadSection {

@@ -10,6 +10,7 @@
 #include "moe/Runtime/CompiledABI.h"
 #include "moe/Runtime/PayloadReader.h"
 #include "moe/Runtime/RoutingTrace.h"
+#include "moe/Runtime/StepProfile.h"
 
 #include <cstdint>
 #include <functional>
@@ -61,7 +62,8 @@ public:
   /// Evaluates `tokens` chunk by chunk at the current position. Which rows of
   /// logits are computed: none without `lastLogits` and `sink`; the last
   /// token's into `lastLogits` (f32 [vocab]); all, handed to `sink` chunk by
-  /// chunk. Errors: tokens beyond the vocabulary, the end of the context.
+  /// chunk. Errors: tokens beyond the vocabulary, the end of the context;
+  /// a profile that the step does not fit.
   Result<void> feed(std::span<const int32_t> tokens, Phase phase,
                     std::vector<float> *lastLogits,
                     const LogitsSink *sink = nullptr);
@@ -75,6 +77,8 @@ public:
   /// Called between chunks; true stops `feed` after the current one.
   void interruptWhen(std::function<bool()> asked) { stopAsked = asked; }
   void recordTo(RoutingTrace *target) { trace = target; }
+  /// Calls from now on are added to `target`; null: to none.
+  void profileTo(StepProfile *target) { profile = target; }
 
   int64_t position() const { return nextPosition; }
   int64_t context() const { return contextLength; }
@@ -83,8 +87,9 @@ public:
 
 private:
   Session() = default;
-  void call(std::span<const int32_t> tokens, Phase phase,
-            std::span<float> logits, int64_t rows);
+  Result<void> call(std::span<const int32_t> tokens, Phase phase,
+                    std::span<float> logits, int64_t rows);
+  int64_t recordedSlots() const;
 
   const Payload *payload = nullptr;
   StepFunction step = nullptr;
@@ -93,6 +98,7 @@ private:
   int64_t contextLength = 0, chunkLength = 0, threads = 1;
   int64_t nextPosition = 0;
   RoutingTrace *trace = nullptr;
+  StepProfile *profile = nullptr;
   std::function<bool()> stopAsked;
   std::vector<float> logitsBuffer;
   std::vector<int32_t> routeIds;

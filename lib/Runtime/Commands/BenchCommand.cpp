@@ -4,16 +4,21 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../Ceilings.h"
 #include "../WeightsPopulation.h"
 #include "Commands.h"
 #include "Interrupt.h"
 #include "Output.h"
+#include "ProfileReport.h"
 #include "moe/Runtime/Payload.h"
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
+#include <memory>
 #include <random>
 
 namespace moe::runtime {
@@ -33,6 +38,8 @@ struct BenchResult {
   BenchTest test;
   /// Tokens per second.
   std::vector<double> samples;
+  /// Of runs after those, if asked for.
+  std::unique_ptr<StepProfile> profile;
   double mean() const {
     double sum = 0;
     for (double sample : samples)
@@ -88,18 +95,68 @@ static Result<Session> openSession(const CommandContext &context,
   return Session::create(context.payload(), context.step, options);
 }
 
+static std::vector<int32_t> randomTokens(int64_t count, int64_t vocab) {
+  std::mt19937 random(0);
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  for (int32_t &token : tokens)
+    token = int32_t(random() % uint64_t(vocab));
+  return tokens;
+}
+
+/// What a profile's floors are made of: as given, or measured by the threads
+/// of the test.
+static Ceilings findCeilings(const CommandContext &context, int64_t threads) {
+  const CommandOptions &options = context.options;
+  const Payload &payload = context.payload();
+  Ceilings ceilings;
+  ceilings.readRate =
+      options.bandwidth
+          ? *options.bandwidth * 1e9
+          : measureReadRate(
+                payload.sections.find(kWeightsSection)->second.bytes, threads);
+  for (const auto &body : payload.versions[payload.chosen].parts.bodies)
+    for (const StepPart &part : body)
+      if (!part.recipe.empty() && !ceilings.peaks.contains(part.recipe))
+        ceilings.peaks[part.recipe] =
+            options.peak ? *options.peak * 1e9
+                         : measurePeak(part.recipe, payload.target(), threads);
+  return ceilings;
+}
+
+/// As many runs as were measured, watched: watching would cost those. The
+/// median by time, since means of parts would show every interruption.
+static Result<std::unique_ptr<StepProfile>>
+profileRuns(const CommandContext &context, const BenchTest &test,
+            const Ceilings &ceilings, Session &session,
+            std::span<const int32_t> tokens) {
+  const Payload &payload = context.payload();
+  std::vector<std::unique_ptr<StepProfile>> runs;
+  for (int64_t run = 0; run < context.options.repetitions; ++run) {
+    runs.push_back(std::make_unique<StepProfile>(
+        payload.model, payload.versions[payload.chosen], ceilings));
+    session.profileTo(runs.back().get());
+    session.reset();
+    if (Result<void> done = runOnce(session, test, tokens); !done)
+      return passOn(done);
+    if (interrupted())
+      break;
+  }
+  session.profileTo(nullptr);
+  auto middle = runs.begin() + ptrdiff_t(runs.size() - 1) / 2;
+  std::ranges::nth_element(runs, middle, {}, &StepProfile::seconds);
+  return std::move(*middle);
+}
+
+/// `ceilings`: of a profile; null: there is none.
 static Result<BenchResult> measure(const CommandContext &context,
-                                   const BenchTest &test) {
+                                   const BenchTest &test,
+                                   const Ceilings *ceilings) {
   Result<Session> session = openSession(context, test);
   if (!session)
     return passOn(session);
   session->interruptWhen(interrupted);
-  std::mt19937 random(0);
-  std::vector<int32_t> tokens(static_cast<size_t>(test.tokens()));
-  for (int32_t &token : tokens)
-    token = int32_t(random() % uint64_t(session->vocab()));
-
-  BenchResult result{test, {}};
+  std::vector<int32_t> tokens = randomTokens(test.tokens(), session->vocab());
+  BenchResult result{test, {}, nullptr};
   // Run 0 warms up: it touches weights, cache and threads.
   for (int64_t run = 0; run <= context.options.repetitions; ++run) {
     session->reset();
@@ -114,6 +171,13 @@ static Result<BenchResult> measure(const CommandContext &context,
     if (run > 0)
       result.samples.push_back(double(test.tokens()) / seconds.count());
   }
+  if (!ceilings)
+    return result;
+  Result<std::unique_ptr<StepProfile>> profile =
+      profileRuns(context, test, *ceilings, *session, tokens);
+  if (!profile)
+    return passOn(profile);
+  result.profile = std::move(*profile);
   return result;
 }
 
@@ -154,6 +218,13 @@ static std::string markdownRow(const CommandContext &context,
          fixed(result.deviation(), 2) + " |\n";
 }
 
+static ProfiledTest profiledTest(const CommandContext &context,
+                                 const BenchTest &test) {
+  bool isPrompt = test.prompt > 0;
+  return {test.name(), isPrompt, test.threads, isPrompt ? 1 : test.generate,
+          context.options.repetitions};
+}
+
 static nlohmann::ordered_json jsonEntry(const CommandContext &context,
                                         const BenchResult &result) {
   const Payload &payload = context.payload();
@@ -175,6 +246,9 @@ static nlohmann::ordered_json jsonEntry(const CommandContext &context,
   entry["avg_ts"] = result.mean();
   entry["stddev_ts"] = result.deviation();
   entry["samples_ts"] = result.samples;
+  if (result.profile)
+    entry["profile"] =
+        profileJson(profiledTest(context, result.test), *result.profile);
   return entry;
 }
 
@@ -189,12 +263,19 @@ Result<int> benchCommand(const CommandContext &context) {
     if (Result<Session> session = openSession(context, test); !session)
       return passOn(session);
   auto entries = nlohmann::ordered_json::array();
+  std::string profiles;
+  // By threads: what tests are compared with is the same for all of them.
+  std::map<int64_t, Ceilings> ceilings;
   if (markdown)
     if (Result<bool> open = writeOut(markdownHead(context)); !open || !*open)
       return open ? Result<int>(0) : passOn(open);
   context.population->wait();
   for (const BenchTest &test : tests) {
-    Result<BenchResult> result = measure(context, test);
+    if (context.options.profile && !ceilings.contains(test.threads))
+      ceilings[test.threads] = findCeilings(context, test.threads);
+    Result<BenchResult> result =
+        measure(context, test,
+                context.options.profile ? &ceilings[test.threads] : nullptr);
     if (!result)
       return passOn(result);
     if (interrupted())
@@ -206,15 +287,19 @@ Result<int> benchCommand(const CommandContext &context) {
     Result<bool> open = writeOut(markdownRow(context, *result));
     if (!open || !*open)
       return open ? Result<int>(0) : passOn(open);
+    if (result->profile)
+      profiles +=
+          profileMarkdown(profiledTest(context, test), *result->profile);
   }
-  if (!markdown)
-    if (Result<bool> open = writeOut(
-            entries.dump(2, ' ', false,
+  // Behind the rows of all tests, which are one table.
+  std::string last =
+      markdown
+          ? profiles
+          : entries.dump(2, ' ', false,
                          nlohmann::ordered_json::error_handler_t::replace) +
-            "\n");
-        !open)
-      return passOn(open);
-  return 0;
+                "\n";
+  Result<bool> open = writeOut(last);
+  return open ? Result<int>(0) : passOn(open);
 }
 
 } // namespace moe::runtime

@@ -157,6 +157,25 @@ public:
                        "most tokens evaluated at once")
         ->type_name("N")
         ->transform(wholeNumber(1, int64_t(1) << 30));
+    profile();
+  }
+
+  void profile() {
+    CLI::Option *flag = command.add_flag(
+        "--profile", options.profile,
+        "say where time goes, by part of the step and by layer, beside what "
+        "the machine's ceilings allow");
+    auto ceiling = [&](const char *name, std::optional<double> &value,
+                       const char *unit, const char *about) {
+      command.add_option(name, value, about)
+          ->type_name(unit)
+          ->transform(number(0, 1000000000))
+          ->needs(flag);
+    };
+    ceiling("--bandwidth", options.bandwidth, "GB/s",
+            "a profile's read rate, instead of measuring it; 0: unknown");
+    ceiling("--peak", options.peak, "GFLOP/s",
+            "a profile's peak, instead of measuring each recipe's; 0: unknown");
   }
 
   void logitsFile() {

@@ -54,6 +54,9 @@ struct CommandOptions {
   std::vector<int64_t> benchPrompt{512}, benchGenerate{64}, benchThreads;
   int64_t repetitions = 5;
   std::string format = "md";
+  bool profile = false;
+  /// Ceilings in GFLOP/s and GB/s, instead of measured ones.
+  std::optional<double> peak, bandwidth;
 
   // info
   bool json = false;

@@ -30,7 +30,12 @@ void __kmpc_fork_call(void *, int32_t count, Microtask task, ...) {
   runRegion(task, captured);
 }
 
-void __kmpc_barrier(void *, int32_t) { barrier(); }
+void __kmpc_barrier(void *location, int32_t) {
+  if (static_cast<const int32_t *>(location)[1] & kExplicitBarrier)
+    barrier();
+  else
+    endLoop();
+}
 
 void __kmpc_for_static_init_8u(void *, int32_t, int32_t schedule,
                                int32_t *isLast, uint64_t *lower,

@@ -22,6 +22,21 @@ int32_t threadNumber() { return ThreadPool::place().thread; }
 
 void barrier() { ThreadPool::get().barrier(); }
 
+// Set between regions: starting one shows it to the other threads.
+static LoopListener loopListener = nullptr;
+static void *loopContext = nullptr;
+
+void listenToLoops(LoopListener listener, void *context) {
+  loopListener = listener;
+  loopContext = context;
+}
+
+void endLoop() {
+  barrier();
+  if (loopListener && threadNumber() == 0) [[unlikely]]
+    loopListener(loopContext);
+}
+
 void runRegion(Microtask task, void *captured) {
   struct Region {
     Microtask task;

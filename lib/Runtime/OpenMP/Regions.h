@@ -22,10 +22,22 @@ void runRegion(Microtask task, void *captured);
 int32_t threadNumber();
 void barrier();
 
+/// The barrier behind a loop; the first thread then tells who listens.
+void endLoop();
+
+/// From now on `listener(context)` hears of every loop's end; null: nobody. Not
+/// while a region runs.
+using LoopListener = void (*)(void *context);
+void listenToLoops(LoopListener listener, void *context);
+
 /// Cuts the iterations lower..upper, inclusive, into one run for each thread;
 /// the first ones get one more where they do not divide.
 void shareLoop(int32_t *isLast, uint64_t *lower, uint64_t *upper,
                int64_t *stride);
+
+/// In `flags`, the second field of OpenMP's ident_t: a barrier that stands by
+/// itself and ends no loop.
+inline constexpr int32_t kExplicitBarrier = 0x20;
 
 /// OpenMP's name of that schedule; no other is generated.
 inline constexpr int32_t kStaticSchedule = 34;

@@ -44,6 +44,14 @@ TEST(PayloadReader, ReadsEveryField) {
   ASSERT_EQ(payload->step().records.size(), 2u);
   EXPECT_EQ(payload->step().records[1].layer, 3);
   EXPECT_EQ(payload->step().records[1].topK, 3);
+  const StepParts &parts = payload->versions[0].parts;
+  ASSERT_EQ(parts.bodies.size(), 3u);
+  EXPECT_EQ(parts.bodies[1][0].cacheBytes, (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(parts.bodies[1][1].expertBytes, 64);
+  EXPECT_TRUE(parts.bodies[2][0].lastRows);
+  ASSERT_EQ(parts.order.size(), 6u);
+  EXPECT_EQ(parts.order[4].body, 1u);
+  EXPECT_EQ(parts.order[4].layer, 3);
   EXPECT_EQ(payload->text("weights"), "8 bytes.");
   EXPECT_EQ(payload->text("tokenizer.json"), "{}");
   EXPECT_FALSE(payload->has("tokenizer.model"));
@@ -97,7 +105,7 @@ struct BadField {
 
 TEST(PayloadReader, NamesTheWrongField) {
   const BadField cases[] = {
-      {"/format", "1", "format: 1 is out of range, expected 3 to 3"},
+      {"/format", "1", "format: 1 is out of range, expected 4 to 4"},
       {"/model", "[]", "model: expected an object"},
       {"/model/name", "7", "model.name: expected a string, found number"},
       {"/model/vocab", "0", "model.vocab: 0 is out of range"},
@@ -127,6 +135,24 @@ TEST(PayloadReader, NamesTheWrongField) {
        "targets[0].step.records: expected ascending"},
       {"/targets/0/step/records", "[1]",
        "targets[0].step.records[0]: expected an object"},
+      {"/targets/0/parts", "null", "targets[0].parts: expected an object"},
+      {"/targets/0/parts/bodies", "1", "targets[0].parts.bodies: expected an"},
+      {"/targets/0/parts/bodies/0", "{}",
+       "targets[0].parts.bodies[0]: expected at most 4096 parts"},
+      {"/targets/0/parts/bodies/0/0", "1",
+       "targets[0].parts.bodies[0]: expected an object"},
+      {"/targets/0/parts/bodies/0/0/row_bytes", "-1",
+       "targets[0].parts.bodies[0].row_bytes: -1 is out of range"},
+      {"/targets/0/parts/bodies/1/0/cache_bytes", "[1]",
+       "expected a size for each of step.kv_types"},
+      {"/targets/0/parts/bodies/1/0/cache_bytes", "[1, 1e99]",
+       "expected sizes in bytes"},
+      {"/targets/0/parts/order/0", "[3, -1]",
+       "targets[0].parts.order: expected pairs"},
+      {"/targets/0/parts/order/0", "[-1, -1]",
+       "targets[0].parts.order: expected pairs"},
+      {"/targets/0/parts/order/0", "[0, 4]",
+       "targets[0].parts.order: expected pairs"},
       {"/targets", "[]", "targets: expected 1 to 64 entries"},
       {"/targets", "[1]", "targets[0]: expected an object"},
       {"/targets/0/step", "1", "targets[0].step: expected an object"},

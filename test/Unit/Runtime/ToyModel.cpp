@@ -36,6 +36,17 @@ static void sleepWhenAsked() {
         std::chrono::milliseconds(std::atoi(milliseconds)));
 }
 
+/// The runtime's own, and the source location that OpenMP gives to it.
+extern "C" void __kmpc_barrier(void *location, int32_t thread);
+
+/// Ends the parts of ToyPayload.cpp, ten of them, with another barrier between.
+static void passBarriers() {
+  int32_t ofLoop[] = {0, 0x42, 0, 0, 0, 0}, alone[] = {0, 0x22, 0, 0, 0, 0};
+  for (int part = 0; part < 10; ++part)
+    __kmpc_barrier(ofLoop, 0);
+  __kmpc_barrier(alone, 0);
+}
+
 static constexpr int64_t kTopK[] = {2, 3}, kKVBytes[] = {8, 4};
 
 static void step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
@@ -45,6 +56,7 @@ static void step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
                  int64_t context, int64_t capacity, int64_t rows,
                  int64_t keyType, int64_t valueType, int64_t threads) {
   sleepWhenAsked();
+  passBarriers();
   int64_t count = tokens->size;
   require(count <= capacity && capacity % 16 == 0 && rows <= count);
   require(position + count <= context && context % 64 == 0);

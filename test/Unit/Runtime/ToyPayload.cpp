@@ -17,7 +17,7 @@ using nlohmann::json;
 
 json toyHeader() {
   return json::parse(R"({
-    "format": 3,
+    "format": 4,
     "model": {"name": "toy", "architecture": "hash", "layers": 4,
               "moe_layers": 2, "hidden": 8, "vocab": 300, "experts": 8,
               "top_k": 2, "heads": 2, "kv_heads": 1, "head_dim": 4,
@@ -36,7 +36,19 @@ json toyHeader() {
                              {"name": "q8_0", "bytes_per_position": 4}],
                 "kv_block": 64,
                 "records": [{"layer": 1, "top_k": 2},
-                            {"layer": 3, "top_k": 3}]}}]
+                            {"layer": 3, "top_k": 3}]},
+       "parts": {
+         "bodies": [
+           [{"op": "embedding", "name": "embed", "row_bytes": 16}],
+           [{"op": "attention", "name": "attention",
+             "recipe": "widen-f32-fma", "position_flops": 32,
+             "cache_bytes": [2, 1]},
+            {"op": "grouped_matmul", "name": "experts.down",
+             "recipe": "widen-f32-fma", "expert_bytes": 64,
+             "row_flops": 128}],
+           [{"op": "linear", "name": "head", "recipe": "widen-f32-fma",
+             "last_rows": true, "bytes": 4800, "row_flops": 4800}]],
+         "order": [[0, -1], [1, 0], [1, 1], [1, 2], [1, 3], [2, -1]]}}]
   })");
 }
 

@@ -322,6 +322,10 @@ class Usage(Case):
         self.assertEqual((entries[0]["type_k"], entries[0]["type_v"], entries[0]["attention_type"]),
                          ("bf16", "q8_0", "f32"))
         self.assertEqual([(e["n_prompt"], e["n_gen"], len(e["samples_ts"])) for e in entries], [(8, 0, 3)])
+        profiled = json.loads(self.ok("bench", "-p", "100", "-n", "0", "-r", "2", "-o", "json", "--profile"))[0]["profile"]
+        self.assertEqual((profiled["calls"], profiled["median_of"]), (3, 2))  # 48, 48 and 4 tokens
+        self.assertEqual([row["layer"] for row in profiled["layers"]], [-1, 0, 1, 2, 3])
+        self.assertIn("--peak requires --profile", self.error("bench", "--peak", "5", status=2))
         self.error("bench", "-p", "0", "-n", "0")
         for form in ("md", "json"):
             self.assertIn("201", self.error("bench", "-p", "16,201", "-o", form))

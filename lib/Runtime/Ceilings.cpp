@@ -1,0 +1,170 @@
+//===- Ceilings.cpp - What this machine can do, measured now --------------===//
+//
+// Part of moe-mlir. bench/ceilings has more loops and tries; these are the ones
+// that won there.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Ceilings.h"
+
+#include "OpenMP/ThreadPool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace moe::runtime {
+
+using Clock = std::chrono::steady_clock;
+
+static double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+namespace {
+/// Runs `work(thread)` on each thread until its time is over; the sum of what
+/// it returns, a second.
+template <typename Work>
+double rateOf(int64_t threads, double time, const Work &work) {
+  struct Region {
+    const Work &work;
+    double time;
+    Clock::time_point start;
+    std::atomic<double> sum{0};
+  } region{work, time, Clock::now()};
+  auto run = [](void *context) {
+    auto &region = *static_cast<Region *>(context);
+    int thread = openmp::ThreadPool::place().thread;
+    double mine = 0;
+    do
+      mine += region.work(thread);
+    while (secondsSince(region.start) < region.time);
+    region.sum.fetch_add(mine);
+  };
+  openmp::ThreadPool::get().run(int(threads), run, &region);
+  return region.sum / secondsSince(region.start);
+}
+
+/// Best of some tries of `time` seconds.
+template <typename Work>
+double bestRateOf(int64_t threads, double time, const Work &work) {
+  double best = 0;
+  for (int i = 0; i < 10; ++i)
+    best = std::max(best, rateOf(threads, time, work));
+  return best;
+}
+} // namespace
+
+#if defined(__x86_64__)
+
+/// Hides a value from the compiler: neither hoisted nor merged.
+#define OPAQUE(value) asm volatile("" : "+x"(value))
+#define OPAQUE_WIDE(value) asm volatile("" : "+v"(value))
+#define TARGET(features) __attribute__((target(features), noinline))
+
+static constexpr int64_t kBlock = 256;
+
+/// Reads two streams of `each` bytes, a multiple of kBlock, with requests some
+/// lines ahead.
+TARGET("avx2") static int64_t readStreams(const char *p, int64_t each) {
+  __m256i sum[8] = {};
+  for (int64_t i = 0; i < each; i += kBlock)
+    for (const char *q : {p + i, p + each + i}) {
+      for (int j = 0; j < kBlock; j += 64)
+        _mm_prefetch(q + 2048 + j, _MM_HINT_T0);
+      for (int j = 0; j < 8; ++j)
+        sum[j] = _mm256_add_epi64(
+            sum[j],
+            _mm256_loadu_si256(reinterpret_cast<const __m256i *>(q + 32 * j)));
+    }
+  int64_t total = 0;
+  for (__m256i &each : sum)
+    total ^= _mm256_extract_epi64(each, 0) ^ _mm256_extract_epi64(each, 3);
+  return total;
+}
+
+// Each runs `n` rounds of as many chains as hide the latency of one. All have
+// this form: sums and a factor in registers, which nothing reads afterwards.
+#define LOOP(name, features, vector, chains, step, opaque)                     \
+  TARGET(features) static void name(int64_t n) {                               \
+    vector sum[chains] = {}, x = {}, w = {};                                   \
+    opaque(x);                                                                 \
+    for (int64_t k = 0; k < n; ++k) {                                          \
+      opaque(w);                                                               \
+      _Pragma("GCC unroll 24") for (int i = 0; i < chains; ++i) sum[i] = step; \
+    }                                                                          \
+    _Pragma("GCC unroll 24") for (int i = 0; i < chains; ++i) opaque(sum[i]);  \
+  }
+LOOP(fmaWide, "avx512f", __m512, 24, _mm512_fmadd_ps(x, w, sum[i]), OPAQUE_WIDE)
+LOOP(fma, "avx2,fma", __m256, 10, _mm256_fmadd_ps(x, w, sum[i]), OPAQUE)
+LOOP(pairs, "avx512f,avx512bf16", __m512, 24,
+     _mm512_dpbf16_ps(sum[i], (__m512bh)x, (__m512bh)w), OPAQUE_WIDE)
+LOOP(quads, "avx512f,avx512vnni", __m512i, 24,
+     _mm512_dpbusd_epi32(sum[i], x, w), OPAQUE_WIDE)
+LOOP(bytes, "avx2", __m256i, 10,
+     _mm256_add_epi16(sum[i], _mm256_maddubs_epi16(x, sum[i])), OPAQUE)
+#undef LOOP
+
+namespace {
+struct Loop {
+  const char *recipe;
+  /// Features of the target (CheckedFeatures.def) without which the code does
+  /// not use it.
+  const char *feature;
+  void (*run)(int64_t rounds);
+  /// Of one round: 2 for a multiply-add.
+  double flops;
+};
+} // namespace
+
+/// The first one that the target has is the one its code uses.
+static constexpr Loop kLoops[] = {
+    {"widen-f32-fma", "avx512f", fmaWide, 24 * 16 * 2},
+    {"widen-f32-fma", "avx2", fma, 10 * 8 * 2},
+    {"bf16-dot-pairs", "avx512bf16", pairs, 24 * 32 * 2},
+    {"group-sums", "avx512vnni", quads, 24 * 64 * 2},
+    {"group-sums", "avx2", bytes, 10 * 32 * 2},
+};
+
+double measurePeak(const std::string &recipe, const TargetInfo &target,
+                   int64_t threads) {
+  static constexpr int64_t kRounds = 2000;
+  for (const Loop &loop : kLoops)
+    if (recipe == loop.recipe &&
+        std::ranges::count(target.features, loop.feature))
+      return bestRateOf(threads, 0.01, [&](int) {
+        loop.run(kRounds);
+        return loop.flops * double(kRounds);
+      });
+  return 0;
+}
+
+double measureReadRate(Bytes memory, int64_t threads) {
+  static constexpr int64_t kMost = int64_t(512) << 20;
+  int64_t each = std::min(int64_t(memory.size()), kMost) / threads;
+  int64_t stream = each / 2 / kBlock * kBlock;
+  if (stream == 0)
+    return 0;
+  auto *start = reinterpret_cast<const char *>(memory.data());
+  return bestRateOf(threads, 0.01, [&](int thread) {
+    int64_t sum = readStreams(start + 2 * stream * thread, stream);
+    asm volatile("" ::"r"(sum));
+    return double(2 * stream);
+  });
+}
+
+#else
+
+double measurePeak(const std::string &, const TargetInfo &, int64_t) {
+  return 0;
+}
+
+double measureReadRate(Bytes, int64_t) { return 0; }
+
+#endif
+
+} // namespace moe::runtime

@@ -1,0 +1,90 @@
+//===- StepPartsReader.cpp - A step's parts from a header -----------------===//
+//
+// Part of moe-mlir.
+//
+//===----------------------------------------------------------------------===//
+
+#include "StepPartsReader.h"
+
+namespace moe::runtime {
+
+using nlohmann::json;
+
+// Bounds that no real model reaches; they keep a list that a damaged header
+// describes within memory.
+static constexpr size_t kMaxParts = 4096;
+static constexpr size_t kMaxRuns = size_t(1) << 20;
+static constexpr int64_t kMaxCost = int64_t(1) << 46;
+
+/// Costs that are 0 are left out of the header.
+static int64_t readCost(JsonFields &fields, const char *name) {
+  return fields.find(name) ? fields.integer(name, 0, kMaxCost) : 0;
+}
+
+static StepPart readPart(JsonFields &fields, size_t types) {
+  StepPart part;
+  part.op = fields.text("op");
+  part.name = fields.text("name");
+  if (fields.find("recipe"))
+    part.recipe = fields.text("recipe");
+  part.lastRows = fields.boolean("last_rows", false);
+  part.bytes = readCost(fields, "bytes");
+  part.rowBytes = readCost(fields, "row_bytes");
+  part.expertBytes = readCost(fields, "expert_bytes");
+  part.rowFlops = readCost(fields, "row_flops");
+  part.positionFlops = readCost(fields, "position_flops");
+  part.window = readCost(fields, "window");
+  if (!fields.find("cache_bytes"))
+    return part;
+  for (const json &bytes : fields.array("cache_bytes")) {
+    if (!bytes.is_number_integer() || bytes < 0 || bytes > kMaxCost)
+      fields.reject("cache_bytes", "expected sizes in bytes");
+    else
+      part.cacheBytes.push_back(bytes.get<int64_t>());
+  }
+  if (part.cacheBytes.size() != types)
+    fields.reject("cache_bytes", "expected a size for each of step.kv_types");
+  return part;
+}
+
+static std::vector<StepPart> readBody(const json &entries, JsonFields &fields,
+                                      size_t number, size_t types) {
+  std::string name = "bodies[" + std::to_string(number) + "]";
+  std::vector<StepPart> body;
+  if (!entries.is_array() || entries.size() > kMaxParts)
+    fields.reject(name,
+                  "expected at most " + std::to_string(kMaxParts) + " parts");
+  else
+    for (const json &entry : entries) {
+      JsonFields part(entry, fields.pathOf(name));
+      body.push_back(readPart(part, types));
+      if (part.error())
+        fields.reject(name, part.error()->message);
+    }
+  return body;
+}
+
+static void readRun(const json &entry, JsonFields &fields, StepParts &parts,
+                    int64_t layers) {
+  bool isPair = entry.is_array() && entry.size() == 2 &&
+                entry[0].is_number_integer() && entry[1].is_number_integer();
+  if (!isPair || entry[0] < 0 || entry[0] >= parts.bodies.size() ||
+      entry[1] < -1 || entry[1] >= layers)
+    return fields.reject("order", "expected pairs of a body and a layer or -1");
+  parts.order.push_back({entry[0].get<size_t>(), entry[1].get<int64_t>()});
+}
+
+StepParts readStepParts(JsonFields &fields, int64_t layers, size_t types) {
+  StepParts parts;
+  const json &bodies = fields.array("bodies");
+  const json &order = fields.array("order");
+  if (bodies.size() > kMaxParts || order.size() > kMaxRuns)
+    fields.reject("order", "too many entries");
+  for (size_t i = 0; i < bodies.size() && !fields.error(); ++i)
+    parts.bodies.push_back(readBody(bodies[i], fields, i, types));
+  for (size_t i = 0; i < order.size() && !fields.error(); ++i)
+    readRun(order[i], fields, parts, layers);
+  return parts;
+}
+
+} // namespace moe::runtime

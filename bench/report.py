@@ -88,7 +88,7 @@ def own(found):
     text += between(cells("layer"))
     for kind, title, keys in (("model", "A whole model: OLMoE-1B-7B's shape", ("layers", "type", "test", "threads")),
                               ("part", "Parts of a layer", ("part", "shape", "type", "tokens", "threads")),
-                              ("attention", "Attention", ("phase", "shape", "cache", "context", "threads"))):
+                              ("attention", "Attention", ("phase", "shape", "cache", "products", "context", "threads"))):
         if cells(kind):
             text += section(title, cells(kind), keys)
     if found["faults"]:

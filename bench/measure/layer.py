@@ -34,7 +34,9 @@ class Layer:
         self.shape, self.kind = SHAPES[shape_name], kind
         shape = self.shape
         self.activation = activation(moec, kind, folder, target)
-        loaded, self.recipe = library.compile_graph(moec, graph(shape, kind, self.activation), folder, target)
+        loaded, of_bf16 = library.compile_graph(moec, graph(shape, kind, self.activation), folder, target)
+        self.recipe = ("group-sums" if kind.is_quantised() else of_bf16 if self.activation == "bf16"
+                       else "widen-f32-fma")
         self.function = library.Function(loaded, "layer", folder)
         self.gate_up = weights.Random((shape.experts, 2 * shape.width, shape.hidden), kind, shape.hidden ** -0.5, 1)
         self.down = weights.Random((shape.experts, shape.hidden, shape.width), kind, shape.width ** -0.5, 2)

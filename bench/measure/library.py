@@ -10,11 +10,11 @@ import numpy as np
 from . import ceilings, host, weights
 
 
-def compile_graph(moec, text, folder, target, name="graph"):
+def compile_graph(moec, text, folder, target, name="graph", *options):
     """(library, recipe): the loaded library of a graph, and the recipe of products that moec says it took."""
     source, library = folder / f"{name}.mlir", folder / f"{name}.so"
     source.write_text(text)
-    said = host.run([moec, source, "--emit=lib", "-o", library, f"--target={target}"], check=True,
+    said = host.run([moec, source, "--emit=lib", "-o", library, f"--target={target}", *options], check=True,
                     capture_output=True, text=True).stderr
     recipe = re.search(r"recipe ([\w-]+)", said)
     return ctypes.CDLL(str(library)), recipe.group(1) if recipe else "unknown"

@@ -84,6 +84,7 @@ private:
   void addTile(Value block, Value n, Value first, Value size);
   void addSingly(Value block, Value n, Value count);
   void addTiles(Value block, Value n, Value count);
+  void startBlock(Value block);
   void prepare(Value block);
   void unlessPairs(Value isBF16, function_ref<void()> body);
   void withTileKeys(Value block, function_ref<void(const KeyBlock *)> body);
@@ -104,6 +105,7 @@ private:
   /// The state of the unit's query u is row firstState + u, its sum row u.
   Value kvHead, states, firstState, sums;
   Value scores, bf16Weights, wideKeys, wideValues;
+  Value keyScales, valueScales; // of the block, null where there are none
   Value tileKeys, tileValues; // a block in f32
   Value base, from, to;       // of the block
 };
@@ -122,6 +124,10 @@ void SegmentEmitter::placeScratch(Value scratch) {
   bf16Weights = place(MemRefType::get({kUnit, kBlock}, e.b.getBF16Type()));
   wideKeys = place(shape.cache.wideKeysType(e));
   wideValues = place(shape.cache.wideValuesType(e));
+  if (shape.cache.hasScales()) {
+    keyScales = place(MemRefType::get({kBlock}, f32));
+    valueScales = place(MemRefType::get({kBlock}, f32));
+  }
 }
 
 /// States of nothing: maximum -inf, sum 0, no values.
@@ -192,13 +198,10 @@ void SegmentEmitter::dotKeys(int64_t queries, Value n, Value u,
   int64_t vectors = queries == 1 ? kBlock / e.lanes : e.lanes == 16 ? 4 : 2;
   e.loop(e.index(0), e.index(kBlock), vectors * e.lanes, [&](Value first) {
     auto position = [&](int64_t v) { return e.add(first, v * e.lanes); };
-    SmallVector<Value> scales;
-    for (int64_t v = 0; v < vectors; ++v)
-      scales.push_back(block ? block->scales(position(v)) : Value());
     auto step = [&](Value step, ValueRange c, int64_t count) {
       SmallVector<SmallVector<Value>> k;
       for (int64_t v = 0; v < vectors; ++v) {
-        k.push_back({block ? block->load(step, position(v), scales[v])
+        k.push_back({block ? block->load(step, position(v))
                            : e.load(tileKeys, {step, position(v)})});
         if (paired && !dots) {
           auto [even, odd] = splitPairs(e, k.back().front());
@@ -225,9 +228,12 @@ void SegmentEmitter::dotKeys(int64_t queries, Value n, Value u,
                   [&](Value s, ValueRange c) { return step(s, c, perStep); });
     if (size % perStep)
       sums = step(e.index(size / perStep), sums, 1);
-    for (auto [i, sum] : llvm::enumerate(sums))
-      e.store(e.mulf(sum, e.splat(scale)), scores,
-              {e.add(u, i / vectors), position(i % vectors)});
+    for (auto [i, sum] : llvm::enumerate(sums)) {
+      Value at = position(i % vectors);
+      if (keyScales)
+        sum = e.mulf(sum, e.load(keyScales, {at}));
+      e.store(e.mulf(sum, e.splat(scale)), scores, {e.add(u, i / vectors), at});
+    }
   });
 }
 
@@ -239,8 +245,9 @@ void SegmentEmitter::finish(Value count) {
   });
 }
 
-/// Stores weights of values as products take them, and returns them as such:
-/// those of bf16 values are rounded to bf16 for queries that are bf16.
+/// Stores weights of values as products take them: those of q8_0 multiplied by
+/// the values' scales, those of bf16 rounded to bf16 for queries that are bf16.
+/// Returns the weights, so rounded.
 Value SegmentEmitter::storeWeights(Value p, Value u, int64_t column) {
   Type bf16 = e.b.getBF16Type();
   Value areShort =
@@ -252,7 +259,9 @@ Value SegmentEmitter::storeWeights(Value p, Value u, int64_t column) {
                               ValueRange{u, e.index(column)});
     p = e.select(areShort, e.widen(rounded), p);
   }
-  e.store(p, scores, {u, e.index(column)});
+  Value at = e.index(column);
+  e.store(valueScales ? e.mulf(p, e.load(valueScales, {at})) : p, scores,
+          {u, at});
   return p;
 }
 
@@ -333,12 +342,11 @@ void SegmentEmitter::addColumns(int64_t queries, Value u, Range range,
   auto step = [&](Value number, ValueRange c, int64_t mask) {
     Value inBlock = e.sub(number, e.div(base, perStep));
     Value j = e.mul(inBlock, perStep);
-    Value scale = block ? block->scale(j) : Value();
     SmallVector<SmallVector<Value>> values;
     for (int64_t v = 0; v < vectors; ++v) {
       Value part =
           block ? block->load(inBlock, at(v),
-                              std::min(e.lanes, count - v * e.lanes), scale)
+                              std::min(e.lanes, count - v * e.lanes))
                 : e.load(tileValues, {inBlock, at(v)});
       if (mask != -1)
         part = arith::AndIOp::create(e.b, e.loc, part,
@@ -405,6 +413,18 @@ bool SegmentEmitter::isPlaced(Type element, int64_t columns) const {
   if (element.isBF16())
     return takesPairs();
   return element.isF32() && columns % kMostLanes == 0;
+}
+
+/// What every way through a block begins with: its scales.
+void SegmentEmitter::startBlock(Value block) {
+  if (!shape.cache.hasScales())
+    return;
+  shape.cache.withKeys(e, [&](const CacheHalf &half) {
+    KeyBlock(e, shape.cache, half, kvHead, block).storeScales(keyScales);
+  });
+  shape.cache.withValues(e, [&](const CacheHalf &half) {
+    ValueBlock(e, shape.cache, half, kvHead, block).storeScales(valueScales);
+  });
 }
 
 /// Brings a block into f32, unless tiles read it as it lies.
@@ -527,8 +547,15 @@ void SegmentEmitter::addTile(Value block, Value n, Value first, Value size) {
   });
 }
 
-/// Few queries read less than widening the block would write.
+/// Few queries read less than widening the block would write. They wait for
+/// memory, which changes from keys to values and back.
 void SegmentEmitter::addSingly(Value block, Value n, Value count) {
+  shape.cache.withValues(e, [&](const CacheHalf &half) {
+    ValueBlock(e, shape.cache, half, kvHead, block).prefetch();
+  });
+  shape.cache.withKeys(e, [&](const CacheHalf &half) {
+    KeyBlock(e, shape.cache, half, kvHead, e.add(block, 1)).prefetch();
+  });
   eachVisible(n, e.index(0), count, [&](Value m, Value u, Range range) {
     shape.cache.withKeys(e, [&](const CacheHalf &half) {
       KeyBlock keys(e, shape.cache, half, kvHead, block);
@@ -566,6 +593,7 @@ void SegmentEmitter::addBlocks(Value n, Value count, Value low, Value high) {
   e.loop(e.div(lower, kBlock), e.ceilDiv(upper, e.index(kBlock)), 1,
          [&](Value block) {
            base = e.mul(block, kBlock);
+           startBlock(block);
            e.when(
                e.less(count, e.index(kTile)),
                [&] { addSingly(block, n, count); },

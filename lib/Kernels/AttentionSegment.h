@@ -48,7 +48,8 @@ struct AttentionShape {
 
   /// Bytes of a slot's own scratch for getSegmentFunction.
   int64_t scratchBytes() const {
-    return cache.wideBytes() + kUnit * (kBlock * (4 + 2) + kMostLanes * 4);
+    return cache.wideBytes() + kUnit * (kBlock * (4 + 2) + kMostLanes * 4) +
+           (cache.hasScales() ? 2 * kBlock * 4 : 0);
   }
 };
 

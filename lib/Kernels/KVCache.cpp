@@ -135,26 +135,62 @@ KeyBlock::KeyBlock(Emitter &e, const KVCache &cache, const CacheHalf &keys,
       number(e.add(e.mul(head, e.div(cache.extent, kBlock)), block)),
       firstRow(e.mul(number, kBlock)) {}
 
-Value KeyBlock::scales(Value first) const {
-  return keys.scales ? e.load(keys.scales, {e.add(firstRow, first)}) : Value();
+/// Stores the scales of a block's positions, or ones where there are none.
+static void storeScales(Emitter &e, Value scales, Value firstRow, Value to) {
+  for (int64_t j = 0; j < kBlock; j += e.lanes)
+    e.store(scales ? e.load(scales, {e.add(firstRow, j)}) : e.splat(1.0), to,
+            {e.index(j)});
 }
 
-Value KeyBlock::load(Value step, Value first, Value scales) const {
+void KeyBlock::storeScales(Value to) const {
+  ::storeScales(e, keys.scales, firstRow, to);
+}
+
+Value KeyBlock::load(Value step, Value first) const {
   Value at[] = {number, step, first};
   if (keys.pairs)
     return vector::LoadOp::create(e.b, e.loc, e.vectorOf(e.b.getI32Type()),
                                   keys.pairs, ValueRange(at));
-  return scales ? e.mulf(loadIntegers(e, keys.elements, at, e.lanes), scales)
-                : e.load(keys.elements, at);
+  return keys.scales ? loadIntegers(e, keys.elements, at, e.lanes)
+                     : e.load(keys.elements, at);
+}
+
+/// Fetches the first lines of every page of the `bytes` bytes that follow
+/// memref[first, 0], in rows of `rowBytes`.
+static void prefetchPages(Emitter &e, Value memref, ArrayRef<Value> first,
+                          int64_t rowBytes, int64_t bytes, int64_t element) {
+  constexpr int64_t kPage = 4096, kLine = 64, kLines = 2;
+  for (int64_t page = 0; page < bytes; page += kPage)
+    for (int64_t at = page; at < std::min(page + kLines * kLine, bytes);
+         at += kLine) {
+      SmallVector<Value> indices(first);
+      indices.back() = e.add(indices.back(), at / rowBytes);
+      indices.push_back(e.index(at % rowBytes / element));
+      memref::PrefetchOp::create(e.b, e.loc, memref, indices,
+                                 /*isWrite=*/false, /*localityHint=*/2,
+                                 /*isDataCache=*/true);
+    }
+}
+
+void KeyBlock::prefetch() const {
+  int64_t element = lm::StateType::getElementBytes(keys.element);
+  int64_t rowBytes = kBlock * perStep() * element;
+  prefetchPages(e, keys.elements, {number, e.index(0)}, rowBytes,
+                llvm::divideCeil(size, perStep()) * rowBytes, element);
+}
+
+void ValueBlock::prefetch() const {
+  int64_t element = lm::StateType::getElementBytes(values.element);
+  prefetchPages(e, values.elements, {e.div(firstRow, perStep())},
+                size * perStep() * element, kBlock * size * element, element);
 }
 
 void KeyBlock::widen(Value wide) const {
   e.loop(e.index(0), e.index(kBlock), e.lanes, [&](Value first) {
-    Value factors = scales(first);
     // The elements of one step become as many rows.
     auto widenStep = [&](Value step, int64_t count) {
       Value d = e.mul(step, perStep());
-      Value k = load(step, first, factors);
+      Value k = load(step, first);
       auto parts = keys.pairs ? splitPairs(e, k) : std::pair(k, Value());
       e.store(parts.first, wide, {d, first});
       if (count == 2)
@@ -173,10 +209,8 @@ ValueBlock::ValueBlock(Emitter &e, const KVCache &cache,
     : e(e), values(values), size(cache.size()),
       firstRow(e.add(e.mul(head, cache.extent), e.mul(block, kBlock))) {}
 
-Value ValueBlock::scale(Value position) const {
-  if (!values.scales)
-    return {};
-  return e.broadcast(e.loadScalar(values.scales, {e.add(firstRow, position)}));
+void ValueBlock::storeScales(Value to) const {
+  ::storeScales(e, values.scales, firstRow, to);
 }
 
 /// `count` pairs from `memref[indices]` on; lanes past count are 0.
@@ -190,21 +224,19 @@ static Value loadPairs(Emitter &e, Value memref, ValueRange indices,
                                       e.integer(type, 0));
 }
 
-Value ValueBlock::load(Value step, Value column, int64_t count,
-                       Value scale) const {
+Value ValueBlock::load(Value step, Value column, int64_t count) const {
   Value at[] = {e.add(e.div(firstRow, perStep()), step), column};
   if (values.pairs)
     return loadPairs(e, values.pairs, at, count);
-  return scale ? e.mulf(loadIntegers(e, values.elements, at, count), scale)
-               : e.load(values.elements, at, count);
+  return values.scales ? loadIntegers(e, values.elements, at, count)
+                       : e.load(values.elements, at, count);
 }
 
 void ValueBlock::widen(Value wide) const {
   e.loop(e.index(0), e.index(kBlock / perStep()), 1, [&](Value step) {
     Value j = e.mul(step, perStep());
-    Value factor = scale(j);
     e.columns(size, [&](Value d, int64_t count) {
-      Value v = load(step, d, count, factor);
+      Value v = load(step, d, count);
       auto parts = values.pairs ? splitPairs(e, v) : std::pair(v, Value());
       e.store(parts.first, wide, {j, d});
       if (parts.second)

@@ -86,6 +86,11 @@ struct KVCache {
   /// Buffers of one block in f32.
   mlir::MemRefType wideKeysType(Emitter &e) const;
   mlir::MemRefType wideValuesType(Emitter &e) const;
+  /// Whether a half can be q8_0, whose elements are multiplied by scales.
+  bool hasScales() const {
+    return llvm::any_of(type.getElementTypes(),
+                        mlir::lm::StateType::isQuantised);
+  }
   /// Bytes of both.
   int64_t wideBytes() const { return kBlock * (size() + paddedSize()) * 4; }
 
@@ -105,11 +110,15 @@ public:
            Value block);
 
   int64_t perStep() const { return keys.perStep(); }
-  /// The scales of `lanes` keys from `first` on, or null where there are none.
-  Value scales(Value first) const;
-  /// One step of these keys: an element of each as f32, or a pair.
-  Value load(Value step, Value first, Value scales) const;
-  /// Widens all to f32.
+  /// Stores what the elements of each key still are to be multiplied by.
+  void storeScales(Value to) const;
+  /// One step of these keys: an element of each as f32 (of q8_0 its integer), or
+  /// a pair.
+  Value load(Value step, Value first) const;
+  /// Fetches its first lines and those of every page, which the machine's
+  /// prefetchers do not foresee.
+  void prefetch() const;
+  /// Widens all to f32, of q8_0 the integers.
   void widen(Value wide) const;
 
 private:
@@ -128,12 +137,12 @@ public:
              Value head, Value block);
 
   int64_t perStep() const { return values.perStep(); }
-  /// The scale of the value at a position of the block, or null.
-  Value scale(Value position) const;
-  /// `count` columns of one step, an f32 or a pair of positions each; lanes
-  /// past count are 0.
-  Value load(Value step, Value column, int64_t count, Value scale) const;
-  /// Widens all to f32. Columns past the head size are not read.
+  void storeScales(Value to) const;
+  /// `count` columns of one step, an f32 (of q8_0 the integer) or a pair of
+  /// positions each; lanes past count are 0.
+  Value load(Value step, Value column, int64_t count) const;
+  void prefetch() const;
+  /// Widens all to f32, of q8_0 the integers. Columns past the head size are not read.
   void widen(Value wide) const;
 
 private:

@@ -11,7 +11,7 @@
 using namespace mlir;
 using namespace moec::reference;
 
-/// One head of one row as q8_0, read back: all in f32, as compiled code does.
+/// One head of one row as q8_0: rounded in f32, as compiled code does.
 static void quantise(const double *from, int64_t count, double *to) {
   float most = 0;
   bool isFinite = true;
@@ -23,7 +23,8 @@ static void quantise(const double *from, int64_t count, double *to) {
   for (int64_t i = 0; i < count; ++i) {
     float q = scale == 0 ? 0 : float(from[i]) / scale;
     q = std::nearbyint(std::clamp(q, -127.0f, 127.0f));
-    to[i] = isFinite ? q * scale : std::numeric_limits<float>::quiet_NaN();
+    to[i] = isFinite ? double(q) * scale
+                     : std::numeric_limits<double>::quiet_NaN();
   }
 }
 

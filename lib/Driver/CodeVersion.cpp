@@ -47,7 +47,8 @@ std::string moec::recipesOf(moe::ElementType weights,
   bool hasPairs = weights == moe::ElementType::BF16 && !format;
   std::string names;
   if (format && target.floatActivations)
-    names = wide.recipeName() + " (" + mlir::lm::stringifyFormat(*format).str() +
+    names = wide.recipeName() + " (" +
+            mlir::lm::stringifyFormat(*format).str() +
             " weights, activations f32), ";
   else if (format)
     names = "group-sums, ";

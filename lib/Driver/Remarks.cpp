@@ -56,14 +56,14 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
                       ? "VDPBF16PS is slower than widening on this CPU"
                       : "the target has no VDPBF16PS";
   say() << "recipe " << target.recipeName() << ": " << why << "\n";
-  say() << "quantised weights: recipe "
-        << (target.floatActivations
-                ? "widen-f32-fma, activations f32"
-                : "group-sums, products by " + byteProducts(target).str())
-        << ", tiles of up to "
-        << kernels::TileFamily::of(mlir::lm::Format::Int8, target)
-               .maxRows(target)
-        << " rows\n";
+  say()
+      << "quantised weights: recipe "
+      << (target.floatActivations
+              ? "widen-f32-fma, activations f32"
+              : "group-sums, products by " + byteProducts(target).str())
+      << ", tiles of up to "
+      << kernels::TileFamily::of(mlir::lm::Format::Int8, target).maxRows(target)
+      << " rows\n";
 }
 
 //===----------------------------------------------------------------------===//

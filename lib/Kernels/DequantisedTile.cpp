@@ -99,9 +99,8 @@ SmallVector<Value> FloatTile::addQuad(Value quad, int64_t first,
     SmallVector<Value> weights;
     for (int64_t v = 0; v < vectors; ++v) {
       Value integer = integerOf(quads[v], i);
-      weights.push_back(minima.empty()
-                            ? e.mulf(integer, factors[v])
-                            : e.fma(integer, factors[v], minima[v]));
+      weights.push_back(minima.empty() ? e.mulf(integer, factors[v])
+                                       : e.fma(integer, factors[v], minima[v]));
     }
     for (int64_t r = 0; r < tile.rows; ++r) {
       Value row = tile.broadcastRow(r, e.add(start, i * tile.rows));

@@ -245,8 +245,8 @@ void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
 }
 
 /// Zeros behind the columns of x, which lie behind those of all rows of the
-/// block. What is written too much is overwritten by the next block; the scratch
-/// has room behind the last.
+/// block. What is written too much is overwritten by the next block; the
+/// scratch has room behind the last.
 void MatmulEmitter::clearPadding(Value rows, Value offset) {
   if (filledColumns() == rowElements() * family.stepsPerElement())
     return;

@@ -19,8 +19,8 @@ Type TileFamily::rowElement(OpBuilder &b) const {
 
 TileFamily TileFamily::of(lm::Format format, const Target &target) {
   if (lm::isQuantised(format))
-    return {format, target.floatActivations ? Recipe::WidenFMA
-                                            : Recipe::GroupSums};
+    return {format,
+            target.floatActivations ? Recipe::WidenFMA : Recipe::GroupSums};
   return {format,
           format == lm::Format::BF16 ? target.recipe : Recipe::WidenFMA};
 }

@@ -70,8 +70,8 @@ void Frame::setArgument(BlockArgument argument, RuntimeValue value) {
   if (const Tensor *tensor = getTensor(value))
     if (auto format = lm::getWeightFormat(argument);
         format && lm::isQuantised(*format))
-      value = makeValue(quantiseWeight(*tensor, format,
-                                       lm::hasFloatActivations(function)));
+      value = makeValue(
+          quantiseWeight(*tensor, format, lm::hasFloatActivations(function)));
   values[argument] = std::move(value);
 }
 

@@ -17,9 +17,9 @@ namespace moec::reference {
 Tensor quantiseWeight(const Tensor &weight,
                       std::optional<mlir::lm::Format> format, bool readsFloats);
 
-/// What a product with that weight reads of x: x itself, or of each row's groups
-/// of columns the integers nearest to x * (127 / max|x|) times the f32 scale
-/// max|x| / 127 (docs/numerics.md).
+/// What a product with that weight reads of x: x itself, or of each row's
+/// groups of columns the integers nearest to x * (127 / max|x|) times the f32
+/// scale max|x| / 127 (docs/numerics.md).
 Tensor rowsFor(const Tensor &x, const Tensor &weight);
 
 } // namespace moec::reference

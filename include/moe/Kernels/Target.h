@@ -21,8 +21,8 @@ enum class Recipe {
   WidenFMA,
   /// VDPBF16PS: pairs of K, odd element first, denormals flushed.
   DotPairs,
-  /// Weights in a quantised format, rows as integers: exact integer sums over groups of K, added
-  /// in f32, K ascending.
+  /// Weights in a quantised format, rows as integers: exact integer sums over
+  /// groups of K, added in f32, K ascending.
   GroupSums,
 };
 

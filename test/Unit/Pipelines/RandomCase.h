@@ -44,8 +44,8 @@ public:
   /// there is one. The variant says how rows enter products with them.
   llvm::Error prepare(std::optional<mlir::lm::Format> format = {});
 
-  /// Makes the weights that `prepare` would quantise, which are f32, the numbers
-  /// that they are in that format.
+  /// Makes the weights that `prepare` would quantise, which are f32, the
+  /// numbers that they are in that format.
   void useNumbersOf(mlir::lm::Format format) { numbersOf = format; }
 
   /// Arguments of a call for rows first .. last - 1 of the input; an index is

@@ -45,7 +45,13 @@ std::string moec::recipesOf(moe::ElementType weights,
   wide.recipe = kernels::Recipe::WidenFMA;
   // Head and router of a quantised model read rows of f32.
   bool hasPairs = weights == moe::ElementType::BF16 && !format;
-  std::string names = format ? "group-sums, " : "";
+  std::string names;
+  if (format && target.floatActivations)
+    names = wide.recipeName() + " (" +
+            mlir::lm::stringifyFormat(*format).str() +
+            " weights, activations f32), ";
+  else if (format)
+    names = "group-sums, ";
   names += hasPairs ? pairs : wide.recipeName();
   if (attention == moe::ElementType::BF16 && !hasPairs)
     names += ", " + pairs + " in attention";

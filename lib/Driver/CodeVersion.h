@@ -45,7 +45,8 @@ struct CodeVersion {
 };
 
 /// The recipes of a model's products (docs/numerics.md), the weights' first:
-/// "group-sums, widen-f32-fma".
+/// "group-sums, widen-f32-fma", or with --act=f32 "widen-f32-fma (int8 weights,
+/// activations f32), widen-f32-fma".
 std::string recipesOf(moe::ElementType weights,
                       std::optional<mlir::lm::Format> format,
                       moe::ElementType attention,

@@ -70,6 +70,11 @@ llvm::Error Compilation::checkAttention() {
 }
 
 llvm::Error Compilation::readModel() {
+  if (options.activations && !options.weightFormat)
+    return makeError("--act: expected --quant=FORMAT beside it; products with "
+                     "weights as floats read rows as floats");
+  for (MachineDescription &each : machines)
+    each.kernels.floatActivations = options.activations == lm::Format::F32;
   directory = options.input;
   if (!llvm::sys::fs::is_directory(directory))
     directory = llvm::sys::path::parent_path(directory).str();
@@ -129,6 +134,9 @@ llvm::Error Compilation::importGraph() {
   if (options.attention != ::moe::ElementType::F32)
     return makeError("--attention: a graph says itself what it multiplies (the "
                      "type of q); expected a model");
+  if (options.activations)
+    return makeError("--act: a graph says itself how rows enter products with "
+                     "quantised weights (lm.activations); expected a model");
   if (options.weightFormat)
     return makeError("--quant: a graph says itself which weights are quantised "
                      "(lm.format); expected a model");
@@ -137,6 +145,8 @@ llvm::Error Compilation::importGraph() {
     return read.takeError();
   graph = std::move(*read);
   module = *graph.module;
+  for (MachineDescription &each : machines)
+    each.kernels.floatActivations = lm::hasFloatActivations(module);
   return llvm::Error::success();
 }
 

@@ -69,9 +69,10 @@ static std::string formOf(const PackedWeight &weight, Value x,
                           const Target &target) {
   TileFamily family = familyOf(weight, x, target);
   int64_t streams = streamsOf(target, family, 1), most = family.maxRows(target);
-  return llvm::formatv("{0} weights, tiles of 1 row ({1}) to {2} rows (pairs "
-                       "of panels)",
+  return llvm::formatv("{0} weights{1}, tiles of 1 row ({2}) to {3} rows "
+                       "(pairs of panels)",
                        lm::stringifyFormat(weight.format),
+                       family.isDequantised() ? ", activations f32" : "",
                        streams > 1 ? std::to_string(streams) + " streams"
                                    : std::string("pairs"),
                        most);

@@ -57,8 +57,11 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
                       : "the target has no VDPBF16PS";
   say() << "recipe " << target.recipeName() << ": " << why << "\n";
   say()
-      << "quantised weights: recipe group-sums, products by "
-      << byteProducts(target) << ", tiles of up to "
+      << "quantised weights: recipe "
+      << (target.floatActivations
+              ? "widen-f32-fma, activations f32"
+              : "group-sums, products by " + byteProducts(target).str())
+      << ", tiles of up to "
       << kernels::TileFamily::of(mlir::lm::Format::Int8, target).maxRows(target)
       << " rows\n";
 }

@@ -22,9 +22,10 @@ PackedWeight PackedWeight::of(Value buffer, std::optional<lm::Format> format) {
 
 int64_t PackedWeight::rowElements(const Target &target) const {
   if (lm::isQuantised(format)) {
-    auto layout = lm::QuantisedLayout::of(format);
-    return layout.paddedColumns(lines) / lm::kGroup *
-           QuantisedRecord::of(target, format).elements;
+    int64_t columns = lm::QuantisedLayout::of(format).paddedColumns(lines);
+    if (TileFamily::of(format, target).isDequantised())
+      return columns;
+    return columns / lm::kGroup * QuantisedRecord::of(target, format).elements;
   }
   return format == lm::Format::F32 ? lines : 2 * lines;
 }
@@ -98,12 +99,19 @@ struct MatmulEmitter {
                                              : weight.rowElements(e.target);
   }
   int64_t maxRows() const { return family.maxRows(e.target); }
+  /// Columns of a packed row that are filled one by one; those of blocks behind
+  /// them by clearPadding.
+  int64_t filledColumns() const {
+    return family.isDequantised() ? columnsOfX
+                                  : rowElements() * family.stepsPerElement();
+  }
 
   void packSingleRow(Value source, Value offset);
   void packInterleaved(Value source, Value offset, Value lane, Value rows,
                        int64_t firstColumn);
   void packTransposed(Value first, Value rows, Value offset,
                       function_ref<Value(Value)> source);
+  void clearPadding(Value rows, Value offset);
   void packBlock(Value first, Value rows, Value offset,
                  function_ref<Value(Value)> source);
   void writeTile(Value firstRow, Value rows, Value pair, Streams streams);
@@ -212,7 +220,7 @@ void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
                 e.add(first, j));
         });
   // The tail and the padding, element by element.
-  for (int64_t k = whole; k < rowElements() * steps; k += steps) {
+  for (int64_t k = whole; k < filledColumns(); k += steps) {
     auto scalar = [&](int64_t column) -> Value {
       if (column >= columnsOfX)
         return e.constant(cast<MemRefType>(x.getType()).getElementType(), 0.0);
@@ -236,6 +244,18 @@ void MatmulEmitter::packInterleaved(Value source, Value offset, Value lane,
   }
 }
 
+/// Zeros behind the columns of x, which lie behind those of all rows of the
+/// block. What is written too much is overwritten by the next block; the
+/// scratch has room behind the last.
+void MatmulEmitter::clearPadding(Value rows, Value offset) {
+  if (filledColumns() == rowElements() * family.stepsPerElement())
+    return;
+  e.loop(e.mul(rows, filledColumns()), e.mul(rows, rowElements()), e.lanes,
+         [&](Value element) {
+           e.store(e.splat(0.0), packed, {e.add(offset, element)});
+         });
+}
+
 void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
                               function_ref<Value(Value)> source) {
   if (family.recipe == Recipe::GroupSums) {
@@ -254,12 +274,13 @@ void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
         int64_t done = transposes ? columnsOfX / 16 * 16 : 0;
         if (done)
           packTransposed(first, rows, offset, source);
-        if (done == rowElements()) // nothing left, no padding
+        if (done == filledColumns()) // nothing left, no padding
           return;
         e.loop(e.index(0), rows, 1, [&](Value r) {
           packInterleaved(source(e.add(first, r)), offset, r, rows, done);
         });
       });
+  clearPadding(rows, offset);
 }
 
 /// Cuts `count` rows into the fewest blocks of at most `most` rows, sizes

@@ -19,7 +19,8 @@ Type TileFamily::rowElement(OpBuilder &b) const {
 
 TileFamily TileFamily::of(lm::Format format, const Target &target) {
   if (lm::isQuantised(format))
-    return {format, Recipe::GroupSums};
+    return {format,
+            target.floatActivations ? Recipe::WidenFMA : Recipe::GroupSums};
   return {format,
           format == lm::Format::BF16 ? target.recipe : Recipe::WidenFMA};
 }
@@ -46,6 +47,12 @@ static constexpr int64_t kPartingRegisters = 3;
 static int64_t countRegisters(const Target &target, const TileFamily &family,
                               int64_t rows, int64_t panels) {
   int64_t vectors = panels * 16 / target.lanes;
+  if (family.isDequantised()) {
+    // Of each vector the line, its scale and minimum, and the weight; a row's
+    // element, and what LLVM makes ahead of its use.
+    bool hasMinimum = lm::QuantisedLayout::of(family.format).hasMinimum();
+    return vectors * (rows + 3 + hasMinimum) + 3;
+  }
   int64_t operands = std::min(countOperands(family, rows, vectors, true),
                               countOperands(family, rows, vectors, false));
   if (family.format == lm::Format::F16)
@@ -64,6 +71,13 @@ static bool hasManyProducts(const Target &target, lm::Format format) {
 int64_t TileFamily::maxRows(const Target &target) const {
   if (recipe == Recipe::GroupSums)
     return hasManyProducts(target, format) ? 4 : 6;
+  if (isDequantised()) {
+    if (!target.isAArch64()) // AVX2 holds one vector's sums at a time
+      return target.maxTileRows();
+    // LLVM makes all weights of four columns first: more rows spill.
+    auto layout = lm::QuantisedLayout::of(format);
+    return layout.hasMinimum() || layout.isTable ? 3 : 4;
+  }
   // On AVX2 six rows of bf16 take one register too many. That vector is read
   // again, which costs less than a smaller tile (3 %: Zen 4, T=256).
   int64_t most = target.registers + !target.isAArch64();
@@ -76,8 +90,11 @@ int64_t TileFamily::maxRows(const Target &target) const {
 int64_t moec::kernels::streamsOf(const Target &target,
                                  const TileFamily &family, int64_t rows) {
   bool isWide = target.lanes == 16;
-  if (family.recipe == Recipe::GroupSums) // its sums take as many registers
-    return isWide && rows <= 2 ? std::min(target.streamPanels, 8 / rows) : 1;
+  // Sums of integers, or scales and weights, take as many registers as sums.
+  if (lm::isQuantised(family.format)) {
+    int64_t most = family.isDequantised() ? 4 : 8;
+    return isWide && rows <= 2 ? std::min(target.streamPanels, most / rows) : 1;
+  }
   // Of four lines of 16 bits LLVM widens all before the first product.
   if (!isWide)
     return rows == 1 && family.format == lm::Format::F32 ? 4
@@ -103,7 +120,7 @@ int64_t moec::kernels::leadOf(const Target &target, const TileFamily &family,
                               int64_t rows) {
   if (streamsOf(target, family, rows) == 1)
     return target.blockPrefetchLines;
-  if (family.recipe == Recipe::GroupSums && !target.prefetchLines)
+  if (lm::isQuantised(family.format) && !target.prefetchLines)
     return kPageLead;
   return target.prefetchLines;
 }
@@ -111,8 +128,10 @@ int64_t moec::kernels::leadOf(const Target &target, const TileFamily &family,
 /// Panels that one register tile holds; wider requests are made of several.
 static int64_t tilePanels(const Target &target, const TileFamily &family,
                           int64_t rows, int64_t wanted) {
+  if (lm::isQuantised(family.format) && target.lanes != 16)
+    return 1;
   if (family.recipe == Recipe::GroupSums)
-    return target.lanes == 16 ? wanted : 1;
+    return wanted;
   while (wanted > 1 &&
          countRegisters(target, family, rows, wanted) > target.registers)
     wanted /= 2;
@@ -278,12 +297,13 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
                    {args[6], args[7]}, args[8], args[9]};
   Value cOffset = args.back();
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
-  bool inGroups = family.recipe == Recipe::GroupSums;
+  bool inGroups = lm::isQuantised(family.format);
   Value steps = inGroups ? tile.countGroups() : Value(args[4]);
   SmallVector<Value> acc =
       e.loop(e.index(0), steps, 1, init, [&](Value k, ValueRange carried) {
-        return inGroups ? tile.accumulateGroup(k, carried)
-                        : tile.accumulate(k, carried);
+        return family.isDequantised() ? tile.accumulateDequantised(k, carried)
+               : inGroups             ? tile.accumulateGroup(k, carried)
+                                      : tile.accumulate(k, carried);
       });
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t v = 0; v < tile.vectors(); ++v) {

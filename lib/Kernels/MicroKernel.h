@@ -22,6 +22,10 @@ struct TileFamily {
   /// Element type of packed rows: f32, or i32 for pairs of bf16 and records of
   /// integers.
   mlir::Type rowElement(mlir::OpBuilder &b) const;
+  /// Whether weights in a quantised format become f32 in registers.
+  bool isDequantised() const {
+    return mlir::lm::isQuantised(format) && recipe == Recipe::WidenFMA;
+  }
   /// K steps in one element of a packed row of floats.
   int64_t stepsPerElement() const { return recipe == Recipe::DotPairs ? 2 : 1; }
   /// K steps in one line of a panel of floats, one after the other.

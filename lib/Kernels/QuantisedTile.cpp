@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "GroupLines.h"
 #include "QuantisedRows.h"
-#include "TileBuilder.h"
 
 using namespace mlir;
 using namespace moec::kernels;
@@ -15,26 +15,13 @@ using lm::QuantisedLayout;
 
 namespace {
 /// One group of one tile.
-struct GroupTile {
-  TileBuilder &tile;
-  Emitter &e;
-  QuantisedLayout layout;
+struct GroupTile : GroupLines {
   QuantisedRecord record;
   ByteDot dot;
-  Value bytes;                  // the weight, flat
-  Value line, inBlock, element; // of the group
-  SmallVector<Value> starts;    // bytes before the group, by panel
-  SmallVector<Value> scales;    // bytes before its scales
+  Value element; // of the group's record
 
   GroupTile(TileBuilder &tile, Value group);
 
-  void prefetch();
-  Value loadBytes(Value start, Value first, int64_t count);
-  int64_t panelOf(int64_t v) const { return v / tile.vectorsPerPanel(); }
-  int64_t laneOf(int64_t v) const {
-    return v % tile.vectorsPerPanel() * e.lanes;
-  }
-  Value loadScales(int64_t v, int64_t kind);
   Value loadRow(int64_t row, Value at) {
     return tile.broadcastRow(row, e.add(element, e.mul(at, tile.rows)));
   }
@@ -53,68 +40,10 @@ struct GroupTile {
 } // namespace
 
 GroupTile::GroupTile(TileBuilder &tile, Value group)
-    : tile(tile), e(tile.e), layout(QuantisedLayout::of(tile.family.format)),
+    : GroupLines(tile, group),
       record(QuantisedRecord::of(e.target, tile.family.format)),
       dot(byteDotOf(e.target, tile.family.format)) {
-  // Addresses are sums with a constant: two registers a panel serve all lines.
-  bytes = memref::CollapseShapeOp::create(
-      e.b, e.loc, tile.bLines, SmallVector<ReassociationIndices>{{0, 1}});
-  Value block = e.mul(e.div(group, layout.groups), layout.blockLines());
-  inBlock = e.rem(group, e.index(layout.groups));
-  line =
-      e.add(block, e.add(e.mul(inBlock, layout.groupLines), layout.scaleLines));
-  Value inLine = e.mul(inBlock, 16 * layout.scaleBytes);
-  for (int64_t panel = 0; panel < tile.panels; ++panel) {
-    starts.push_back(e.mul(tile.panelLine(panel, line), 64));
-    scales.push_back(e.add(e.mul(tile.panelLine(panel, block), 64), inLine));
-  }
   element = e.add(tile.aOffset, e.mul(group, record.elements * tile.rows));
-}
-
-/// Fetches as many lines as the group has and those of scales behind, into the
-/// second-level cache: what TileBuilder::prefetch does line by line, with one
-/// address a panel. A core waits for few lines of its own at once (Zen 4: 20
-/// GB/s), its prefetcher for more: where nothing else takes time (streams),
-/// only the first line is fetched, and the prefetcher does the rest (OLMoE's
-/// layer, nibbles at T=1: 27 GB/s).
-void GroupTile::prefetch() {
-  int64_t lead = leadOf(e.target, tile.family, tile.rows);
-  if (!lead)
-    return;
-  int64_t count = fetchesEveryLine(e.target, tile.family, tile.rows)
-                      ? layout.groupLines + layout.scaleLines
-                      : 1;
-  for (int64_t panel = 0; panel < tile.panels; ++panel) {
-    Value start = e.mul(tile.fetchedLine(panel, line, lead), 64);
-    for (int64_t i = 0; i < count; ++i)
-      memref::PrefetchOp::create(e.b, e.loc, bytes,
-                                 ValueRange{e.add(start, 64 * i)},
-                                 /*isWrite=*/false, /*localityHint=*/2,
-                                 /*isDataCache=*/true);
-  }
-}
-
-Value GroupTile::loadBytes(Value start, Value first, int64_t count) {
-  return vector::LoadOp::create(e.b, e.loc,
-                                VectorType::get({count}, e.b.getI8Type()),
-                                bytes, ValueRange{e.add(start, first)});
-}
-
-/// A kind of scale (0) or minimum (1) of vector v's lanes, as f32.
-Value GroupTile::loadScales(int64_t v, int64_t kind) {
-  int64_t each = layout.scaleBytes;
-  Value raw = loadBytes(scales[panelOf(v)],
-                        e.index(64 * kind + laneOf(v) * each), e.lanes * each);
-  if (each == 2) {
-    Value halves = vector::BitCastOp::create(e.b, e.loc,
-                                             e.vectorOf(e.b.getF16Type()), raw);
-    return e.widen(halves);
-  }
-  // E8M0: the exponent of f32.
-  Type i32 = e.vectorOf(e.b.getI32Type());
-  Value bits = arith::ExtUIOp::create(e.b, e.loc, i32, raw);
-  bits = arith::ShLIOp::create(e.b, e.loc, bits, e.integer(i32, 23));
-  return arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits);
 }
 
 /// The unsigned bytes of quad 0 or 1 of a line, as products take them.
@@ -153,10 +82,7 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
                         SmallVectorImpl<Value> &sums) {
   SmallVector<Value> raw;
   for (int64_t v = first; v < first + vectors; ++v)
-    raw.push_back(vector::BitCastOp::create(
-        e.b, e.loc, e.vectorOf(e.b.getI32Type()),
-        loadBytes(starts[panelOf(v)], e.add(e.mul(line, 64), 4 * laneOf(v)),
-                  4 * e.lanes)));
+    raw.push_back(loadLine(v, line));
   int64_t quads = layout.isNibbles() ? 2 : 1, each = quadElements(dot);
   for (int64_t q = 0; q < quads; ++q) {
     SmallVector<SmallVector<Value>> weights;
@@ -243,19 +169,12 @@ void GroupTile::addTo(SmallVectorImpl<Value> &acc, int64_t first,
   }
 }
 
-Value TileBuilder::countGroups() {
-  QuantisedLayout layout = QuantisedLayout::of(family.format);
-  return e.mul(e.div(lines, layout.blockLines()), layout.groups);
-}
-
 SmallVector<Value> TileBuilder::accumulateGroup(Value group,
                                                 ValueRange carried) {
   GroupTile tile(*this, group);
   tile.prefetch();
   SmallVector<Value> acc(carried);
-  // With 16 registers the sums of one vector at a time stay in them; those in
-  // f32 wait in memory meanwhile.
-  int64_t together = e.target.registers >= 32 ? vectors() : 1;
+  int64_t together = vectorsAtOnce();
   for (int64_t first = 0; first < vectors(); first += together) {
     SmallVector<Value> sums = tile.sumGroup(first, together);
     tile.addTo(acc, first, together, sums);

@@ -6,6 +6,8 @@
 
 #include "moe/Kernels/Target.h"
 
+#include "dialects/LM/IR/WeightFormat.h"
+
 #include "mlir/IR/Builders.h"
 
 using namespace mlir;
@@ -15,6 +17,7 @@ static constexpr llvm::StringLiteral kTargetAttr = "lm.target";
 
 Target Target::of(ModuleOp module) {
   Target target;
+  target.floatActivations = lm::hasFloatActivations(module);
   auto attr = module->getAttrOfType<DictionaryAttr>(kTargetAttr);
   if (!attr)
     return target;
@@ -67,6 +70,9 @@ void Target::setOn(ModuleOp module) const {
     attrs.append("emulate", builder.getUnitAttr());
   if (blocksFromChunk)
     attrs.append("blocks_from_chunk", builder.getUnitAttr());
+  if (floatActivations)
+    module->setAttr(lm::kActivationsAttr,
+                    lm::FormatAttr::get(module.getContext(), lm::Format::F32));
   module->setAttr(kTargetAttr, attrs.getDictionary(module.getContext()));
 }
 

@@ -47,10 +47,18 @@ struct TileBuilder {
   Value loadPairs(int64_t v, Value k);
   llvm::SmallVector<Value> accumulate(Value k, mlir::ValueRange acc);
 
-  // Quantised formats, a group at a time (QuantisedTile.cpp).
+  // Quantised formats, a group at a time: rows of integers (QuantisedTile.cpp)
+  // or of floats (DequantisedTile.cpp).
 
   Value countGroups();
+  /// Vectors whose sums stay in registers for a group; with 16 registers those
+  /// of the others wait in memory meanwhile.
+  int64_t vectorsAtOnce() const {
+    return e.target.registers >= 32 ? vectors() : 1;
+  }
   llvm::SmallVector<Value> accumulateGroup(Value group, mlir::ValueRange acc);
+  llvm::SmallVector<Value> accumulateDequantised(Value group,
+                                                 mlir::ValueRange acc);
 };
 
 } // namespace moec::kernels

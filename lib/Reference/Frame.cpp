@@ -70,7 +70,8 @@ void Frame::setArgument(BlockArgument argument, RuntimeValue value) {
   if (const Tensor *tensor = getTensor(value))
     if (auto format = lm::getWeightFormat(argument);
         format && lm::isQuantised(*format))
-      value = makeValue(quantiseWeight(*tensor, format));
+      value = makeValue(
+          quantiseWeight(*tensor, format, lm::hasFloatActivations(function)));
   values[argument] = std::move(value);
 }
 
@@ -93,7 +94,8 @@ FailureOr<RuntimeValue> Frame::weight(Operation *op, StringRef name,
     return op->emitOpError("reads weight @")
            << name << " of type " << type << ", but was given "
            << tensor->getTypeName();
-  known = makeValue(quantiseWeight(*tensor, getFormat(type)));
+  known = makeValue(
+      quantiseWeight(*tensor, getFormat(type), lm::hasFloatActivations(op)));
   return known;
 }
 

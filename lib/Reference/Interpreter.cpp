@@ -7,6 +7,8 @@
 #include "Evaluate.h"
 #include "Quantise.h"
 
+#include "dialects/LM/IR/WeightFormat.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -81,7 +83,8 @@ static LogicalResult evaluate(lm::LayerStateOp op, Frame &frame) {
 static LogicalResult evaluate(mlir::moe::PackOp op, Frame &frame) {
   frame.set(op.getResult(),
             RuntimeValue(makeValue(quantiseWeight(
-                frame.tensor(op.getSource()), op.getType().getFormat()))));
+                frame.tensor(op.getSource()), op.getType().getFormat(),
+                lm::hasFloatActivations(op)))));
   return success();
 }
 

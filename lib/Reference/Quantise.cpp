@@ -23,16 +23,19 @@ static void forGroups(const Tensor &tensor,
 }
 
 Tensor moec::reference::quantiseWeight(const Tensor &weight,
-                                       std::optional<lm::Format> format) {
+                                       std::optional<lm::Format> format,
+                                       bool readsFloats) {
   if (!format || !lm::isQuantised(*format) || weight.format == format)
     return weight;
-  Tensor result(Element::F64, weight.shape);
+  Tensor result(readsFloats ? Element::F32 : Element::F64, weight.shape);
   result.format = format;
+  result.readsFloats = readsFloats;
   forGroups(weight, [&](int64_t start, int64_t count) {
     std::vector<float> values(&weight.data[start], &weight.data[start] + count);
     lm::dequantise(*format, lm::quantise(*format, values),
                    MutableArrayRef<double>(&result.data[start], count));
   });
+  result.round();
   return result;
 }
 
@@ -57,7 +60,7 @@ static void quantiseGroup(const double *x, int64_t count, double *result) {
 }
 
 Tensor moec::reference::rowsFor(const Tensor &x, const Tensor &weight) {
-  if (!weight.format)
+  if (!weight.format || weight.readsFloats)
     return x;
   Tensor result(Element::F64, x.shape);
   forGroups(x, [&](int64_t start, int64_t count) {

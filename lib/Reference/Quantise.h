@@ -11,14 +11,15 @@
 
 namespace moec::reference {
 
-/// The numbers of a weight in a quantised format, as f64; the weight itself
-/// where it is in that format already or the format is a float's.
+/// The numbers of a weight in a quantised format, as f64, or rounded to f32
+/// where products with it read floats; the weight itself where it is in that
+/// format already or the format is a float's.
 Tensor quantiseWeight(const Tensor &weight,
-                      std::optional<mlir::lm::Format> format);
+                      std::optional<mlir::lm::Format> format, bool readsFloats);
 
-/// What a product with a weight in that format reads of x: x itself, or of
-/// each row's groups of columns the integers nearest to x * (127 / max|x|)
-/// times the f32 scale max|x| / 127 (docs/numerics.md).
+/// What a product with that weight reads of x: x itself, or of each row's
+/// groups of columns the integers nearest to x * (127 / max|x|) times the f32
+/// scale max|x| / 127 (docs/numerics.md).
 Tensor rowsFor(const Tensor &x, const Tensor &weight);
 
 } // namespace moec::reference

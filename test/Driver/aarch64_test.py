@@ -118,16 +118,16 @@ def cases(tokens, random):
         yield Case(name, [("in", random(tokens, HIDDEN)), *(("pack", w) for w in weights)], [tokens * HIDDEN * 4])
 
 
-def build(folder, machine, word):
-    done = run(MOEC, folder / "graph.mlir", "--emit=lib,asm", f"--target={machine}", "-o", folder / "libgraph.so")
+def build(folder, machine, word, graph="graph"):
+    done = run(MOEC, folder / f"{graph}.mlir", "--emit=lib,asm", f"--target={machine}", "-o", folder / "libgraph.so")
     assert f"target {machine} (NEON), recipe widen-f32-fma" in done.stderr, done.stderr
     assert f"\t{word}\t" in (folder / "libgraph.s").read_text(), (machine, word)
     return folder / "libgraph.so"
 
 
-def compare(folder, here):
+def compare(folder, graph, here):
     for machine, cpu, word in MACHINES:
-        library = build(folder, machine, word)
+        library = build(folder, machine, word if graph == "graph" else "fmla", graph)
         command = ["qemu-aarch64", "-L", SYSROOT, "-cpu", cpu, "-E", f"LD_LIBRARY_PATH={folder}",
                    folder / "call_library", library]
         generator, count = np.random.default_rng(0), 0
@@ -139,7 +139,7 @@ def compare(folder, here):
                     assert case.there(command, folder, tokens, threads) == (packed, results), (
                         machine, case.function, tokens, threads)
                 count += 1
-        print(machine, count, "calls", flush=True)
+        print(graph, machine, count, "calls", flush=True)
 
 
 def foreign_executables(folder):
@@ -157,6 +157,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "graph.mlir").write_text(GRAPH)
+        (folder / "float_rows.mlir").write_text("module attributes {lm.activations = #lm.format<f32>} {" + GRAPH + "}\n")
         foreign_executables(folder)
         missing = [what for what in (shutil.which("qemu-aarch64"), SYSROOT / "include" / "stdio.h") if not what or
                    not pathlib.Path(what).exists()]
@@ -170,8 +171,10 @@ def main():
         # The runtime's own threads stand for OpenMP's library.
         run(CLANG, *CROSS, "--driver-mode=g++", "-std=c++23", "-shared", "-fPIC", "-Wl,-soname,libomp.so.5",
             *sorted((RUNTIME / "OpenMP").glob("*.cpp")), "-static-libstdc++", "-o", folder / "libomp.so.5")
-        run(MOEC, folder / "graph.mlir", "--emit=lib", "--target=x86-64-v3", "-o", folder / "libhere.so")
-        compare(folder, ctypes.CDLL(str(folder / "libhere.so")))
+        for graph in ("graph", "float_rows"):
+            here = folder / f"lib{graph}_here.so"
+            run(MOEC, folder / f"{graph}.mlir", "--emit=lib", "--target=x86-64-v3", "-o", here)
+            compare(folder, graph, ctypes.CDLL(str(here)))
 
 
 if __name__ == "__main__":

@@ -132,6 +132,9 @@ COMMAND_LINES = [
     ("format", GOOD, ["--quant=q8_0", *OUT], ["--quant: expected int8, int4, int4_min or mxfp4, got 'q8_0'"]),
     ("format of floats", GOOD, ["--quant=bf16", *OUT], ["--quant: expected int8", "'bf16'"]),
     ("no format", GOOD, ["--quant=", *OUT], ["--quant: expected int8", "''"]),
+    ("activations", GOOD, ["--quant=int8", "--act=bf16", *OUT], ["--act: expected f32 or int8, got 'bf16'"]),
+    ("no activations", GOOD, ["--quant=int8", "--act=", *OUT], ["--act: expected f32 or int8, got ''"]),
+    ("activations of floats", GOOD, ["--act=f32", *OUT], ["--act: expected --quant=FORMAT"]),
     ("cache type", GOOD, ["--kv=q4_0", *OUT], ["--kv: expected f32, f16, bf16 or q8_0", "'q4_0'"]),
     ("cache type twice", GOOD, ["--kv=f16,q8_0,f16", *OUT], ["--kv: f16 comes twice"]),
     ("no cache type", GOOD, ["--kv=", *OUT], ["--kv: expected f32, f16, bf16 or q8_0, got ''"]),
@@ -226,6 +229,7 @@ WEIGHTS = [
 GRAPHS = [
     ("executable of a graph", graph(LAYER), OUT, ["graph.mlir: a .mlir file has no model to run"]),
     ("format of a graph", graph(LAYER), ["--quant=int8", *LIB], ["--quant: a graph says itself", "lm.format"]),
+    ("activations of a graph", graph(LAYER), ["--act=f32", *LIB], ["--act: a graph says itself", "lm.activations"]),
     ("cache type of a graph", graph(LAYER), ["--kv=f16", *LIB], ["--kv: a graph says itself what its caches hold"]),
     ("attention of a graph", graph(LAYER), ["--attention=bf16", *LIB], ["--attention: a graph says itself"]),
     ("empty graph", graph(""), LIB, ["graph.mlir", "no public function"]),

@@ -101,6 +101,13 @@ static llvm::Error readFormat(StringRef text, CompileOptions &options) {
                    text + "'");
 }
 
+static llvm::Error readActivations(StringRef text, CompileOptions &options) {
+  if (text != "f32" && text != "int8")
+    return makeError("--act: expected f32 or int8, got '" + text + "'");
+  options.activations = mlir::lm::symbolizeFormat(text);
+  return llvm::Error::success();
+}
+
 static llvm::Error readJobs(StringRef text, CompileOptions &options) {
   if (text.getAsInteger(10, options.threads) || options.threads < 1 ||
       options.threads > 1024)
@@ -200,6 +207,10 @@ static constexpr Option kOptions[] = {
     {"Weights", "--quant", "FORMAT",
      "int8, int4, int4_min, mxfp4: of layers' matrices, in groups of 32",
      readFormat},
+    {"Weights", "--act", "TYPE",
+     "with --quant: int8 (default) rounds rows and multiplies integers; f32 "
+     "rounds\n                         nothing but the weights, and is slower",
+     readActivations},
     {"Weights", "-j", "N", "threads that pack weights (default: all)",
      readJobs},
     {"Messages", "--remarks", "",

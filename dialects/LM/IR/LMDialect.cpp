@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 
 using namespace mlir;
@@ -22,6 +23,21 @@ void LMDialect::initialize() {
 #define GET_OP_LIST
 #include "dialects/LM/IR/LMOps.cpp.inc"
       >();
+}
+
+/// (activations_c1)
+LogicalResult LMDialect::verifyOperationAttribute(Operation *op,
+                                                  NamedAttribute named) {
+  if (named.getName() != kActivationsAttr)
+    return success();
+  auto format = dyn_cast<FormatAttr>(named.getValue());
+  if (isa<ModuleOp>(op) && format &&
+      (format.getValue() == Format::Int8 || format.getValue() == Format::F32))
+    return success();
+  return op->emitOpError("(activations_c1) lm.activations must be "
+                         "#lm.format<int8> or #lm.format<f32> of a module, "
+                         "got ")
+         << named.getValue();
 }
 
 /// (format_c1)

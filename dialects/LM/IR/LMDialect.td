@@ -45,11 +45,21 @@ def LM_Dialect : Dialect {
       of a quantised weight are read: it is there where the weight is a memref
       of i8, [experts, panels, lines, 64] with lines of whole blocks, and
       nowhere else.
+
+    How rows enter products with quantised weights is the module's
+    `lm.activations`. `#lm.format<int8>`, and no attribute: each row's groups
+    of 32 columns become integers, `scale = max|x| / 127`, and the product is
+    that of the rounded numbers. `#lm.format<f32>`: rows stay as they are, and
+    a weight's numbers are f32 (of `int4_min` rounded once from q * d + m).
+
+    - (activations_c1) `lm.activations` is `#lm.format<int8>` or
+      `#lm.format<f32>`, of a module.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::tensor::TensorDialect"];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
+  let hasOperationAttrVerify = 1;
   let hasRegionArgAttrVerify = 1;
   let hasRegionResultAttrVerify = 1;
   let extraClassDeclaration = [{

@@ -6,6 +6,7 @@
 
 #include "dialects/LM/IR/WeightFormat.h"
 
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/bit.h"
 
@@ -15,6 +16,16 @@ using namespace mlir;
 using namespace mlir::lm;
 
 bool mlir::lm::isQuantised(Format format) { return format >= Format::Int8; }
+
+bool mlir::lm::hasFloatActivations(Operation *op) {
+  auto module = dyn_cast<ModuleOp>(op);
+  if (!module)
+    module = op->getParentOfType<ModuleOp>();
+  if (!module)
+    return false;
+  auto format = module->getAttrOfType<FormatAttr>(kActivationsAttr);
+  return format && format.getValue() == Format::F32;
+}
 
 std::optional<Format> mlir::lm::getFloatFormat(Type element) {
   if (element.isF32())

@@ -17,11 +17,17 @@ namespace mlir::lm {
 
 /// Name of the attribute of a function's argument that is quantised.
 inline constexpr llvm::StringLiteral kFormatAttr = "lm.format";
+/// Name of the module's attribute for how rows enter products with such
+/// weights.
+inline constexpr llvm::StringLiteral kActivationsAttr = "lm.activations";
 
 /// Columns (K) of a group: what one scale is for.
 inline constexpr int64_t kGroup = 32;
 
 bool isQuantised(Format format);
+/// Whether products with quantised weights read rows as they are; else rounded
+/// to int8 (`lm.activations` of the module around `op`).
+bool hasFloatActivations(Operation *op);
 /// The format that is an element type, if there is one.
 std::optional<Format> getFloatFormat(Type element);
 /// f32, bf16, f16, or i8 for the bytes of a quantised format.

@@ -44,6 +44,8 @@ struct CompileOptions {
   ::moe::ElementType attention = ::moe::ElementType::F32;
   /// Of layers' matrices; the checkpoint's type if it is not set.
   std::optional<mlir::lm::Format> weightFormat;
+  /// How rows enter products with such weights: Int8 (the default) or F32.
+  std::optional<mlir::lm::Format> activations;
   /// Generated weights instead of the checkpoint's.
   std::optional<uint64_t> randomSeed;
   WeightsPlace weightsPlace = WeightsPlace::Embedded;

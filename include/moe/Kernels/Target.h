@@ -16,12 +16,13 @@ namespace moec::kernels {
 /// recipe for every regime of a weight: that is what keeps bits independent of
 /// batch and chunk (docs/numerics.md).
 enum class Recipe {
-  /// Widen to f32, fused multiply-add, K ascending.
+  /// Widen to f32, fused multiply-add, K ascending. Of a quantised format:
+  /// code times scale.
   WidenFMA,
   /// VDPBF16PS: pairs of K, odd element first, denormals flushed.
   DotPairs,
-  /// Weights in a quantised format: exact integer sums over groups of K, added
-  /// in f32, K ascending.
+  /// Weights in a quantised format, rows as integers: exact integer sums over
+  /// groups of K, added in f32, K ascending.
   GroupSums,
 };
 
@@ -43,6 +44,9 @@ struct Target {
   bool dotQuads = false;
   /// The same where both factors have a sign (SDOT).
   bool signedQuads = false;
+  /// Products with quantised weights read rows as they are (`lm.activations`),
+  /// by WidenFMA; else rows become integers, by GroupSums.
+  bool floatActivations = false;
   /// Take generic emitters even where the instruction exists.
   bool emulate = false;
   /// Breaks the routing contract: attention blocks end where a chunk starts.
@@ -66,9 +70,10 @@ struct Target {
   /// Rows of the largest register tile.
   int64_t maxTileRows() const { return lanes == 16 ? 12 : 6; }
 
-  /// Target of a module: its attribute `lm.target`, or the defaults.
+  /// Target of a module: its attributes `lm.target` and `lm.activations`, or
+  /// the defaults.
   static Target of(mlir::ModuleOp module);
-  /// Writes this target as the module's `lm.target`.
+  /// Writes this target as the module's attributes.
   void setOn(mlir::ModuleOp module) const;
   /// Name of the recipe, as shown on a model's card.
   std::string recipeName() const;

@@ -34,9 +34,11 @@ struct Tensor {
   Element element = Element::F32;
   std::vector<int64_t> shape;
   std::vector<double> data;
-  /// Of a weight in a quantised format, whose numbers are f64: products with
-  /// it read quantised rows.
+  /// Of a weight in a quantised format: products with it read quantised rows,
+  /// unless it `readsFloats`.
   std::optional<mlir::lm::Format> format;
+  /// Of such a weight, whose numbers are f32 then, else f64.
+  bool readsFloats = false;
 
   Tensor() = default;
   /// Zeros.

@@ -76,7 +76,8 @@ void ErrorBound::begin(func::FuncOp function,
     const Tensor *tensor = getTensor(v);
     if (tensor && lm::getWeightFormat(argument))
       values[argument] =
-          makeValue(quantiseWeight(*tensor, lm::getWeightFormat(argument)));
+          makeValue(quantiseWeight(*tensor, lm::getWeightFormat(argument),
+                                   lm::hasFloatActivations(function)));
     if (tensor)
       errors[argument] = Tensor(Element::F64, tensor->shape);
   }

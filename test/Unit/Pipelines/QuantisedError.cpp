@@ -44,7 +44,7 @@ static void quantisedError(const double *x, const double *error,
 
 test::ReadRows test::readRows(const Tensor &x, const Tensor &error,
                               const Tensor &weight) {
-  if (!weight.format)
+  if (!weight.format || weight.readsFloats)
     return {x, error};
   ReadRows result{rowsFor(x, weight), Tensor(Element::F64, x.shape)};
   for (int64_t t = 0; t < x.rows(); ++t)
@@ -57,7 +57,7 @@ test::ReadRows test::readRows(const Tensor &x, const Tensor &error,
 }
 
 double test::partsOf(const Tensor &weight, const double *row, int64_t k) {
-  if (weight.format != mlir::lm::Format::Int4Min)
+  if (weight.format != mlir::lm::Format::Int4Min || weight.readsFloats)
     return std::abs(row[k]);
   double most = 0;
   int64_t first = k / kGroup * kGroup;

@@ -47,8 +47,19 @@ void compareWithReference(RandomCase &graph, Format format, Tally &tally) {
   }
 }
 
-TEST_P(Quantised, AgreesWithTheReference) {
+/// All variants, with rows as integers and as floats.
+std::vector<Variant> getActivationVariants() {
   std::vector<Variant> variants = getVariants();
+  for (Variant variant : getVariants()) {
+    variant.name += "-float-rows";
+    variant.machine.kernels.floatActivations = true;
+    variants.push_back(variant);
+  }
+  return variants;
+}
+
+TEST_P(Quantised, AgreesWithTheReference) {
+  std::vector<Variant> variants = getActivationVariants();
   uint64_t first = numberFrom("MOE_FIRST_SEED", 1);
   Tally tally;
   for (const Variant &variant : variants) {
@@ -57,18 +68,20 @@ TEST_P(Quantised, AgreesWithTheReference) {
   }
   for (uint64_t seed = first; seed < first + numberFrom("MOE_SEEDS", 4);
        ++seed) {
-    const Variant &variant = variants[seed % variants.size()];
-    RandomCase layer(makeLayerGraph(seed), seed, variant);
-    compareWithReference(layer, GetParam(), tally);
-    RandomCase block(makeBlockGraph(seed), seed, variant);
-    compareWithReference(block, GetParam(), tally);
+    for (uint64_t other : {seed, seed + variants.size() / 2}) {
+      const Variant &variant = variants[other % variants.size()];
+      RandomCase layer(makeLayerGraph(seed), seed, variant);
+      compareWithReference(layer, GetParam(), tally);
+      RandomCase block(makeBlockGraph(seed), seed, variant);
+      compareWithReference(block, GetParam(), tally);
+    }
   }
   EXPECT_LE(tally.skipped * 20, tally.rows) << "too many ambiguous choices";
 }
 
 TEST_P(Quantised, HasTheSameBitsInChunks) {
-  std::vector<Variant> variants = getVariants();
-  for (uint64_t seed = 1; seed <= 4; ++seed)
+  std::vector<Variant> variants = getActivationVariants();
+  for (uint64_t seed = 1; seed <= variants.size(); ++seed)
     for (const std::string &text :
          {makeLayerGraph(seed), makeBlockGraph(seed), makeOddLayer()}) {
       RandomCase graph(text, seed, variants[seed % variants.size()]);
@@ -118,6 +131,40 @@ TEST_P(Quantised, HasTheSameBitsByEveryInstruction) {
       ASSERT_EQ(bits(actual), bits(expected))
           << (emulate ? "emulated" : "native");
     }
+}
+
+/// Calls of no row, one, a few, and more than a tile holds.
+std::vector<double> runOdd(RandomCase &graph, int64_t slots) {
+  return runInChunks(graph, 21, {0, 1, 3, 17}, slots);
+}
+
+/// Rows of floats: the bits of the same graph with f32 weights that are the
+/// format's numbers.
+TEST_P(Quantised, OfFloatRowsHasTheBitsOfF32Weights) {
+  std::vector<double> products;
+  for (Variant variant : getVariants())
+    for (bool emulate : {false, true})
+      for (const std::string &text : {makeOddLayer(), makeLinear()}) {
+        variant.machine.kernels.emulate |= emulate;
+        Variant floatRows = variant;
+        floatRows.machine.kernels.floatActivations = true;
+        RandomCase floats(text, 5, variant);
+        floats.useNumbersOf(GetParam());
+        ASSERT_FALSE(bool(floats.prepare()));
+        RandomCase quantised(text, 5, floatRows);
+        SCOPED_TRACE(quantised.describe());
+        llvm::Error error = quantised.prepare(GetParam());
+        ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+        std::vector<double> expected = runOdd(floats, 1);
+        for (int64_t slots : {1, 3})
+          ASSERT_EQ(bits(runOdd(quantised, slots)), bits(expected));
+        // One product alone has the same bits on every machine.
+        if (text != makeLinear())
+          continue;
+        if (products.empty())
+          products = expected;
+        ASSERT_EQ(bits(expected), bits(products));
+      }
 }
 
 std::string nameOf(const testing::TestParamInfo<Format> &info) {

@@ -8,6 +8,7 @@
 
 #include "dialects/LM/IR/WeightFormat.h"
 #include "dialects/MoE/IR/MoEDialect.h"
+#include "lib/Reference/Quantise.h"
 #include "moe/Pipelines/Pipelines.h"
 #include "moe/Reference/RandomTensor.h"
 
@@ -77,18 +78,29 @@ func::FuncOp RandomCase::getFunction() const {
   return *getModule().getOps<func::FuncOp>().begin();
 }
 
+bool RandomCase::isQuantisable(BlockArgument argument) const {
+  auto type = dyn_cast<RankedTensorType>(argument.getType());
+  bool routes = llvm::any_of(argument.getUsers(), [&](Operation *user) {
+    auto layer = dyn_cast<mlir::moe::LayerOp>(user);
+    return layer && layer.getGate() == argument;
+  });
+  return type && type.hasStaticShape() && type.getRank() >= 2 && !routes;
+}
+
 void RandomCase::quantise(lm::Format format) {
   func::FuncOp function = getFunction();
-  for (BlockArgument argument : function.getArguments()) {
-    auto type = dyn_cast<RankedTensorType>(argument.getType());
-    bool routes = llvm::any_of(argument.getUsers(), [&](Operation *user) {
-      auto layer = dyn_cast<mlir::moe::LayerOp>(user);
-      return layer && layer.getGate() == argument;
-    });
-    if (type && type.hasStaticShape() && type.getRank() >= 2 && !routes)
+  for (BlockArgument argument : function.getArguments())
+    if (isQuantisable(argument))
       function.setArgAttr(argument.getArgNumber(), lm::kFormatAttr,
                           lm::FormatAttr::get(&context, format));
-  }
+}
+
+/// The numbers of a weight in a format, as a weight of f32.
+static Tensor roundTo(lm::Format format, const Tensor &weight) {
+  Tensor result = quantiseWeight(weight, format, /*readsFloats=*/true);
+  result.format.reset();
+  result.readsFloats = false;
+  return result;
 }
 
 llvm::Error RandomCase::prepare(std::optional<lm::Format> format) {
@@ -97,6 +109,12 @@ llvm::Error RandomCase::prepare(std::optional<lm::Format> format) {
     return llvm::createStringError("the text does not parse");
   if (format)
     quantise(*format);
+  for (BlockArgument argument : getFunction().getArguments())
+    if (numbersOf && isQuantisable(argument))
+      rounded.insert(argument.getArgNumber());
+  if (variant.machine.kernels.floatActivations)
+    (*module)->setAttr(lm::kActivationsAttr,
+                       lm::FormatAttr::get(&context, lm::Format::F32));
   llvm::Expected<CompiledFunction> result =
       CompiledFunction::compile(*module, variant.machine);
   if (!result)
@@ -124,6 +142,8 @@ RuntimeValue RandomCase::makeArgument(unsigned number, RankedTensorType type,
         isWeight ? makeRandomWeight(seed, "w" + std::to_string(number), element,
                                     shape)
                  : makeRandomTensor(seed * 100 + number, element, shape));
+    if (rounded.contains(number))
+      whole = makeValue(roundTo(*numbersOf, *getTensor(whole)));
   }
   if (isWeight)
     return whole;

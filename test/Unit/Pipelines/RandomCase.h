@@ -11,6 +11,8 @@
 
 #include "mlir/IR/OwningOpRef.h"
 
+#include <set>
+
 namespace moec::test {
 
 /// A machine to compile for, and how it is called in messages.
@@ -39,8 +41,12 @@ public:
              int64_t rows = 150);
 
   /// Parses and compiles, with all matrices but those of routers in `format` if
-  /// there is one.
+  /// there is one. The variant says how rows enter products with them.
   llvm::Error prepare(std::optional<mlir::lm::Format> format = {});
+
+  /// Makes the weights that `prepare` would quantise, which are f32, the
+  /// numbers that they are in that format.
+  void useNumbersOf(mlir::lm::Format format) { numbersOf = format; }
 
   /// Arguments of a call for rows first .. last - 1 of the input; an index is
   /// the position, `first`.
@@ -59,6 +65,7 @@ public:
   mlir::func::FuncOp getFunction() const;
 
 private:
+  bool isQuantisable(mlir::BlockArgument argument) const;
   void quantise(mlir::lm::Format format);
   reference::RuntimeValue makeArgument(unsigned number,
                                        mlir::RankedTensorType type,
@@ -71,6 +78,8 @@ private:
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::optional<CompiledFunction> compiled;
+  std::optional<mlir::lm::Format> numbersOf;
+  std::set<unsigned> rounded; // numbers of such arguments
   std::map<unsigned, reference::RuntimeValue> weights;
 };
 

@@ -15,6 +15,25 @@ func.func private @f(!lm.packed<64xint4, panel>)
 
 // -----
 
+// expected-error @below {{(activations_c1) lm.activations must be #lm.format<int8> or #lm.format<f32> of a module, got #lm.format<bf16>}}
+module attributes {lm.activations = #lm.format<bf16>} {}
+
+// -----
+
+// expected-error @below {{(activations_c1) lm.activations must be #lm.format<int8> or #lm.format<f32> of a module, got "f32"}}
+module attributes {lm.activations = "f32"} {}
+
+// -----
+
+// expected-error @below {{(activations_c1) lm.activations must be}}
+func.func private @activations_c1_function() attributes {lm.activations = #lm.format<f32>}
+
+// -----
+
+module attributes {lm.activations = #lm.format<f32>} {}
+
+// -----
+
 // expected-error @below {{(format_c1) lm.format of argument 0 must be a quantised format of a static tensor of 2 or 3 dimensions of f32, bf16 or f16, got #lm.format<f32>}}
 func.func private @format_c1_float(tensor<8x64xf32> {lm.format = #lm.format<f32>})
 

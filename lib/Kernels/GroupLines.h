@@ -1,0 +1,44 @@
+//===- GroupLines.h - Reads a group of quantised weights --------*- C++ -*-===//
+//
+// Part of moe-mlir. What tiles of integers and of floats share.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_KERNELS_GROUPLINES_H
+#define MOE_LIB_KERNELS_GROUPLINES_H
+
+#include "TileBuilder.h"
+
+namespace moec::kernels {
+
+/// One group of K of a tile's panels, in memory.
+struct GroupLines {
+  using Value = mlir::Value;
+
+  TileBuilder &tile;
+  Emitter &e;
+  mlir::lm::QuantisedLayout layout;
+  Value bytes;                     // the weight, flat
+  Value line;                      // the group's first of a panel
+  llvm::SmallVector<Value> starts; // bytes before the group, by panel
+  llvm::SmallVector<Value> scales; // bytes before its scales
+
+  GroupLines(TileBuilder &tile, Value group);
+
+  void prefetch();
+  int64_t panelOf(int64_t v) const { return v / tile.vectorsPerPanel(); }
+  int64_t laneOf(int64_t v) const {
+    return v % tile.vectorsPerPanel() * e.lanes;
+  }
+  /// Vector v of a line of the group: 4 bytes a lane, as i32.
+  Value loadLine(int64_t v, Value line);
+  /// A kind of scale (0) or minimum (1) of vector v's lanes, as f32.
+  Value loadScales(int64_t v, int64_t kind);
+
+private:
+  Value loadBytes(Value start, Value first, int64_t count);
+};
+
+} // namespace moec::kernels
+
+#endif // MOE_LIB_KERNELS_GROUPLINES_H

@@ -44,17 +44,17 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
   say() << machine.cpuName() << ": "
         << (isHost(asked) ? "this host" : "--target") << ", " << target.lanes
         << " lanes of f32, " << target.registers
+        << (target.isAArch64() ? " pairs of" : "")
         << " vector registers, tiles of up to " << target.maxTileRows()
         << " rows\n";
   bool pairs = target.recipe == kernels::Recipe::DotPairs;
-  StringRef why = target.emulate ? "--emulate-isa"
-                  : pairs
-                      ? "VDPBF16PS has the rate of a fused multiply-add here"
-                  : target.isAArch64()
-                      ? "BFDOT does not round as VDPBF16PS does"
-                  : machine.features.find("+avx512bf16") != std::string::npos
-                      ? "VDPBF16PS is slower than widening on this CPU"
-                      : "the target has no VDPBF16PS";
+  StringRef why =
+      target.emulate ? "--emulate-isa"
+      : pairs        ? "VDPBF16PS has the rate of a fused multiply-add here"
+      : target.isAArch64() ? "BFDOT does not round as VDPBF16PS does"
+      : machine.features.find("+avx512bf16") != std::string::npos
+          ? "VDPBF16PS is slower than widening on this CPU"
+          : "the target has no VDPBF16PS";
   say() << "recipe " << target.recipeName() << ": " << why << "\n";
   say()
       << "quantised weights: recipe "

@@ -106,8 +106,8 @@ private:
   Value kvHead, states, firstState, sums;
   Value scores, bf16Weights, wideKeys, wideValues;
   Value keyScales, valueScales; // of the block, null where there are none
-  Value tileKeys, tileValues; // a block in f32
-  Value base, from, to;       // of the block
+  Value tileKeys, tileValues;   // a block in f32
+  Value base, from, to;         // of the block
 };
 } // namespace
 
@@ -344,10 +344,9 @@ void SegmentEmitter::addColumns(int64_t queries, Value u, Range range,
     Value j = e.mul(inBlock, perStep);
     SmallVector<SmallVector<Value>> values;
     for (int64_t v = 0; v < vectors; ++v) {
-      Value part =
-          block ? block->load(inBlock, at(v),
-                              std::min(e.lanes, count - v * e.lanes))
-                : e.load(tileValues, {inBlock, at(v)});
+      Value part = block ? block->load(inBlock, at(v),
+                                       std::min(e.lanes, count - v * e.lanes))
+                         : e.load(tileValues, {inBlock, at(v)});
       if (mask != -1)
         part = arith::AndIOp::create(e.b, e.loc, part,
                                      e.integer(part.getType(), mask));

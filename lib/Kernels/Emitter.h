@@ -1,4 +1,4 @@
-//===- Emitter.h - Short names for the IR that kernels are made of -*- C++ -*-//
+//===- Emitter.h - Short names for the IR of kernels ------------*- C++ -*-===//
 //
 // Part of moe-mlir. A thin layer over OpBuilder for the kernel builders: index
 // arithmetic, loops, row-wise vector access with a masked tail, rounding.

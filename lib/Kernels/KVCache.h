@@ -112,8 +112,8 @@ public:
   int64_t perStep() const { return keys.perStep(); }
   /// Stores what the elements of each key still are to be multiplied by.
   void storeScales(Value to) const;
-  /// One step of these keys: an element of each as f32 (of q8_0 its integer), or
-  /// a pair.
+  /// One step of these keys: an element of each as f32 (of q8_0 its integer),
+  /// or a pair.
   Value load(Value step, Value first) const;
   /// Fetches its first lines and those of every page, which the machine's
   /// prefetchers do not foresee.
@@ -142,7 +142,8 @@ public:
   /// positions each; lanes past count are 0.
   Value load(Value step, Value column, int64_t count) const;
   void prefetch() const;
-  /// Widens all to f32, of q8_0 the integers. Columns past the head size are not read.
+  /// Widens all to f32, of q8_0 the integers. Columns past the head size are
+  /// not read.
   void widen(Value wide) const;
 
 private:

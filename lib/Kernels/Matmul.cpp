@@ -53,7 +53,7 @@ TileFamily moec::kernels::familyOf(const PackedWeight &weight, Value x,
   return family;
 }
 
-/// Elements of the f32 tile scratch.
+/// Elements of the f32 tile.
 static int64_t tileElements(const Target &target, const TileFamily &family) {
   int64_t most = 0;
   for (int64_t r = 1; r <= family.maxRows(target); ++r)
@@ -63,8 +63,12 @@ static int64_t tileElements(const Target &target, const TileFamily &family) {
 
 int64_t moec::kernels::matmulScratchBytes(const Target &target,
                                           const PackedWeight &weight) {
+  // Rows of f32 take the other recipe of floats (familyOf).
+  TileFamily family = TileFamily::of(weight.format, target), ofFloats = family;
+  ofFloats.recipe = Recipe::WidenFMA;
   return 4 * (packedElements(target, weight) +
-              tileElements(target, TileFamily::of(weight.format, target)));
+              std::max(tileElements(target, family),
+                       tileElements(target, ofFloats)));
 }
 
 namespace {
@@ -309,9 +313,10 @@ Fetch MatmulEmitter::planFetch(Value count, Value blocks) {
   Value part =
       arith::ShRUIOp::create(e.b, e.loc, e.index(2 * weight.lines), log2);
   Value isStreamed = e.less(e.index(1), streamsFor(count));
-  Value ahead =
-      e.select(isStreamed, e.index(leadOf(e.target, family, 1)),
-               e.index(leadOf(e.target, family, maxRows())));
+  auto leadFor = [&](int64_t rows) {
+    return e.index(std::min(leadOf(e.target, family, rows), weight.lines));
+  };
+  Value ahead = e.select(isStreamed, leadFor(1), leadFor(maxRows()));
   return {
       e.select(isAlone, ahead, e.index(2 * weight.lines)),
       e.select(isAlone, e.index(weight.lines), e.index(1)),
@@ -388,8 +393,8 @@ void MatmulEmitter::writeTile(Value firstRow, Value rows, Value pair,
 
 /// One block of few rows against pairs [firstPair, lastPair): each stream takes
 /// its part of them from end to end. A tile that starts somewhere else in
-/// memory waits for its first lines: on Zen 4 12 % of the time of one row (OLMoE's
-/// layer, bf16).
+/// memory waits for its first lines: on Zen 4 12 % of the time of one row
+/// (OLMoE's layer, bf16).
 void MatmulEmitter::runStreams(Value base, Value rows, Value firstPair,
                                Streams streams) {
   auto dispatch = getTileDispatch(module, e.target, family, /*inStreams=*/true);
@@ -401,10 +406,10 @@ void MatmulEmitter::runStreams(Value base, Value rows, Value firstPair,
       Value panel = e.add(e.mul(pair, 2), half);
       Value line = e.add(expertLine, e.mul(panel, weight.lines));
       Value ahead = e.add(line, lead);
-      callTiles(dispatch, rows, e.index(0), line, stride,
-                {ahead, e.add(ahead, stride), e.index(1),
-                 e.index(2 * weight.lines)},
-                e.mul(half, e.mul(streams.count, e.mul(rows, 16))));
+      callTiles(
+          dispatch, rows, e.index(0), line, stride,
+          {ahead, e.add(ahead, stride), e.index(1), e.index(2 * weight.lines)},
+          e.mul(half, e.mul(streams.count, e.mul(rows, 16))));
     });
     writeTile(base, rows, pair, streams);
   });
@@ -433,8 +438,8 @@ void MatmulEmitter::runPairs(Value base, Value count, Value blocks,
 void MatmulEmitter::callTiles(func::FuncOp dispatch, Value rows, Value offset,
                               Value line, Value stride, ValueRange fetch,
                               Value tileOffset) {
-  SmallVector<Value> operands = {rows, packed, offset,
-                                 bLines, line, e.index(weight.lines), stride};
+  SmallVector<Value> operands = {
+      rows, packed, offset, bLines, line, e.index(weight.lines), stride};
   operands.append(fetch.begin(), fetch.end());
   operands.append({tile, tileOffset});
   func::CallOp::create(e.b, e.loc, dispatch, operands);
@@ -452,7 +457,8 @@ void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPair,
   Value pairs = e.sub(lastPair, firstPair);
   streams.apart =
       e.select(isStreamed, e.div(pairs, streams.count), streams.apart);
-  runStreams(base, count, firstPair, streams);
+  if (streamsOf(e.target, family, 1) > 1)
+    runStreams(base, count, firstPair, streams);
   Value done = e.mul(streams.apart, streams.count);
   runPairs(base, count, blocks, e.add(firstPair, done), lastPair);
 }

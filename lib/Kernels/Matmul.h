@@ -34,8 +34,7 @@ struct PackedWeight {
   static PackedWeight of(mlir::Value buffer,
                          std::optional<mlir::lm::Format> format = {});
   /// Of an op that multiplies by a weight.
-  template <typename Op>
-  static PackedWeight of(Op op) {
+  template <typename Op> static PackedWeight of(Op op) {
     return of(op.getWeight(), op.getWeightFormat());
   }
   /// 4-byte elements of a packed row, padding included; for rows of floats as

@@ -87,8 +87,8 @@ int64_t TileFamily::maxRows(const Target &target) const {
   return rows;
 }
 
-int64_t moec::kernels::streamsOf(const Target &target,
-                                 const TileFamily &family, int64_t rows) {
+int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
+                                 int64_t rows) {
   bool isWide = target.lanes == 16;
   // Sums of integers, or scales and weights, take as many registers as sums.
   if (lm::isQuantised(family.format)) {
@@ -292,9 +292,19 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   function->setAttr("lm.tile", b.getDenseI64ArrayAttr({rows, panels}));
   Emitter e(b, function.getLoc(), target);
   auto args = function.getArguments();
-  TileBuilder tile{e,       family,  rows,    panels,  args[0],
-                   args[1], args[2], args[3], args[4], args[5],
-                   {args[6], args[7]}, args[8], args[9]};
+  TileBuilder tile{e,
+                   family,
+                   rows,
+                   panels,
+                   args[0],
+                   args[1],
+                   args[2],
+                   args[3],
+                   args[4],
+                   args[5],
+                   {args[6], args[7]},
+                   args[8],
+                   args[9]};
   Value cOffset = args.back();
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
   bool inGroups = lm::isQuantised(family.format);
@@ -334,8 +344,8 @@ func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
                                             const Target &target,
                                             const TileFamily &family,
                                             bool inStreams) {
-  std::string name =
-      std::string(inStreams ? "tiles_streams_" : "tiles_pair_") + familyName(family);
+  std::string name = std::string(inStreams ? "tiles_streams_" : "tiles_pair_") +
+                     familyName(family);
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return known;
   OpBuilder b(module.getContext());
@@ -345,7 +355,8 @@ func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
   Emitter e(b, function.getLoc(), target);
   SmallVector<int64_t> cases;
   for (int64_t r = 1; r <= family.maxRows(target); ++r)
-    cases.push_back(r);
+    if (!inStreams || streamsOf(target, family, r) > 1)
+      cases.push_back(r);
   auto sw = scf::IndexSwitchOp::create(
       b, e.loc, TypeRange(), function.getArgument(0), cases, cases.size());
   func::ReturnOp::create(b, e.loc);

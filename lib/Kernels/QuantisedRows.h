@@ -1,4 +1,4 @@
-//===- QuantisedRows.h - Rows as products with integers read them -*- C++ -*-//
+//===- QuantisedRows.h - Rows as integer products read them -----*- C++ -*-===//
 //
 // Part of moe-mlir.
 //

@@ -115,6 +115,7 @@ SmallVector<Value> GroupTile::addLines(int64_t from, int64_t to, int64_t first,
                                        int64_t vectors,
                                        SmallVector<Value> sums) {
   int64_t each = std::min(linesAtOnce(), to - from);
+  assert((to - from) % each == 0 && "lines are left over");
   auto addRun = [&](Value start, ValueRange before) {
     SmallVector<Value> next(before);
     for (int64_t i = 0; i < each; ++i)

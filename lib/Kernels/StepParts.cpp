@@ -196,7 +196,8 @@ std::string moec::kernels::recipeOf(Operation *op, const Target &target) {
       })
       .Case([&](lm::AttentionOp op) {
         auto q = cast<MemRefType>(op.getQ().getType());
-        bool pairs = q.getElementType().isBF16();
+        bool pairs =
+            q.getElementType().isBF16() && target.recipe == Recipe::DotPairs;
         return nameOf(pairs ? Recipe::DotPairs : Recipe::WidenFMA, target);
       })
       .Default([](Operation *) { return std::string(); });

@@ -64,26 +64,33 @@ static std::vector<StepPart> readBody(const json &entries, JsonFields &fields,
   return body;
 }
 
+/// Adds a run, and its parts to `total`: a profile has all of them in memory.
 static void readRun(const json &entry, JsonFields &fields, StepParts &parts,
-                    int64_t layers) {
+                    int64_t layers, size_t &total) {
   bool isPair = entry.is_array() && entry.size() == 2 &&
                 entry[0].is_number_integer() && entry[1].is_number_integer();
   if (!isPair || entry[0] < 0 || entry[0] >= parts.bodies.size() ||
       entry[1] < -1 || entry[1] >= layers)
     return fields.reject("order", "expected pairs of a body and a layer or -1");
   parts.order.push_back({entry[0].get<size_t>(), entry[1].get<int64_t>()});
+  total += parts.bodies[parts.order.back().body].size();
+  if (total > kMaxRuns)
+    fields.reject("order", "too many parts");
 }
 
 StepParts readStepParts(JsonFields &fields, int64_t layers, size_t types) {
   StepParts parts;
   const json &bodies = fields.array("bodies");
   const json &order = fields.array("order");
-  if (bodies.size() > kMaxParts || order.size() > kMaxRuns)
+  if (bodies.size() > kMaxParts)
+    fields.reject("bodies", "too many entries");
+  if (order.size() > kMaxRuns)
     fields.reject("order", "too many entries");
+  size_t total = 0;
   for (size_t i = 0; i < bodies.size() && !fields.error(); ++i)
     parts.bodies.push_back(readBody(bodies[i], fields, i, types));
   for (size_t i = 0; i < order.size() && !fields.error(); ++i)
-    readRun(order[i], fields, parts, layers);
+    readRun(order[i], fields, parts, layers, total);
   return parts;
 }
 

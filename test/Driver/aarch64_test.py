@@ -165,7 +165,7 @@ def main():
             print("not run: qemu-aarch64 or the headers of libc6-dev-arm64-cross are missing")
             for machine, _, word in MACHINES:
                 build(folder, machine, word)
-            return
+            sys.exit(77)
         source = pathlib.Path(__file__).with_name("call_library.c")
         run(CLANG, *CROSS, "-std=c11", "-Wall", "-Wextra", "-Werror", source, "-o", folder / "call_library")
         # The runtime's own threads stand for OpenMP's library.

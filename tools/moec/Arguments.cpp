@@ -181,7 +181,8 @@ static constexpr Option kOptions[] = {
      "an executable that needs no shared library, libc included", readFlag},
     {"Code", "--target", "CPU",
      "native (default), x86-64-v3, x86-64-v4, armv8-a or a CPU of either that "
-     "LLVM\n                         knows; several with commas: one executable "
+     "LLVM\n                         knows; several with commas: one "
+     "executable "
      "chooses when it starts",
      readTarget},
     {"Code", "--emulate-isa", "",

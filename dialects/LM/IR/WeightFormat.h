@@ -1,4 +1,4 @@
-//===- WeightFormat.h - What packed numbers are and where they lie -*- C++ -*-//
+//===- WeightFormat.h - Packed numbers and where they lie -------*- C++ -*-===//
 //
 // Part of moe-mlir. The one definition of the quantised weight formats: what
 // the packer writes, kernels read and the interpreter means. See

@@ -55,12 +55,13 @@ struct Target {
   /// Bytes of packed rows that should stay in the second-level cache.
   int64_t rowBudget = 512 * 1024;
 
-  /// Panels of a register tile of one or two rows, each from another part of the
-  /// weight: streams that a thread reads from memory at once, while nothing else
-  /// hides its latency.
+  /// Panels of a register tile of one or two rows with vectors of 16 lanes,
+  /// each from another part of the weight: streams that a thread reads from
+  /// memory at once, while nothing else hides its latency (streamsOf,
+  /// MicroKernel.h).
   int64_t streamPanels = 8;
-  /// How many lines ahead a tile of few rows (fewer than half of the largest)
-  /// fetches each stream; 0 leaves that to the machine.
+  /// How many lines ahead a tile that reads streams fetches each of them; 0
+  /// leaves that to the machine (leadOf).
   int64_t prefetchLines = 24;
   /// The same for a tile of more rows, which computes more between two lines.
   int64_t blockPrefetchLines = 24;

@@ -38,7 +38,8 @@ static Value emitGeneric(Emitter &e, Value acc, Value a, Value w) {
                                                    e.integer(i32, 0xffff0000)))
                      : Value(arith::ShLIOp::create(e.b, e.loc, pairs,
                                                    e.integer(i32, 16)));
-    return emitFlushed(e, arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits));
+    return emitFlushed(
+        e, arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits));
   };
   acc = emitFlushed(e, acc);
   for (bool odd : {true, false})

@@ -35,8 +35,8 @@ class ReportTest(unittest.TestCase):
         own = run([layer(), layer(routing="skewed"), layer(threads=2),
                    {"kind": "part", "part": "routing", "shape": "olmoe", "type": "bf16", "tokens": 1, "threads": 1,
                     "rounds": [make(whole=[1e-2])] * 3},
-                   {"kind": "attention", "phase": "decode", "shape": "olmoe", "cache": "bf16", "products": "f32", "context": 512, "threads": 1,
-                    "rounds": [make()] * 3},
+                   {"kind": "attention", "phase": "decode", "shape": "olmoe", "cache": "bf16", "products": "f32",
+                    "context": 512, "threads": 1, "rounds": [make()] * 3},
                    {"kind": "model", "layers": 16, "type": "bf16", "test": "pp512", "threads": 1, "rounds": [make()] * 3}],
                   faults=["something above its ceiling"])
         peers = run([{"peer": "p", "workload": "layer olmoe", "format": "bf16", "ours": "bf16", "tokens": 1,

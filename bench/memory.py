@@ -99,8 +99,9 @@ class Run:
     pages of mapped files are the page cache's."""
 
     def __init__(self, command):
+        said = tempfile.TemporaryFile()
         began = time.perf_counter()
-        self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=said)
         self.anonymous = 0
         watcher = threading.Thread(target=self.watch)
         watcher.start()
@@ -112,7 +113,9 @@ class Run:
         self.process.returncode = os.waitstatus_to_exitcode(status)
         watcher.join()
         if self.process.returncode:
-            raise SystemExit(f"memory.py: {command[0]} failed")
+            said.seek(0)
+            reason = (said.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+            raise SystemExit(f"memory.py: {command[0]} failed: {reason}")
         self.resident = usage.ru_maxrss * 1024
 
     def watch(self):

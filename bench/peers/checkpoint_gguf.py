@@ -80,10 +80,7 @@ def main():
         make_gguf.add_vocabulary(writer, config["vocab_size"])
     for name, tensor in in_gguf(config, tensors).items():
         writer.add_tensor(f"{name}.weight", np.ascontiguousarray(tensor))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    make_gguf.finish(writer)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,14 @@ def add_weights(writer, config, generator):
             add(f"{at}ffn_{name}_exps.weight", data)
 
 
+def finish(writer):
+    """Writes all that was added."""
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def main():
     with open(sys.argv[1]) as file:
         config = json.load(file)
@@ -84,10 +92,7 @@ def main():
     describe(writer, config, gguf.LlamaFileType.MOSTLY_BF16)
     add_vocabulary(writer, config["vocab_size"])
     add_weights(writer, config, np.random.default_rng(0))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    finish(writer)
 
 
 if __name__ == "__main__":

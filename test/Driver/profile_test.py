@@ -137,8 +137,8 @@ def check_loops_of_some_calls(folder):
     assert near(flops["prompt"], flops["token"]), flops
 
 
-def check_bits(folder):
-    """A call that is profiled records its routing; code and everything else are the same."""
+def check_recording(folder):
+    """What a profile asks of the step is its routing, which changes no bit. (That a listener changes none: StepPartsTest.)"""
     model, _ = compile_model(GOLDENS / "olmoe-bf16", folder)
     plain, recorded = folder / "plain.npy", folder / "recorded.npy"
     tokens = ",".join(str(7 * i % 120) for i in range(50))
@@ -177,7 +177,7 @@ def main():
         check_golden("olmoe-bf16", folder)
         check_golden("qwen3_moe", folder)
         check_tables(folder)
-        check_bits(folder)
+        check_recording(folder)
         check_loops_of_some_calls(folder)
 
 

@@ -55,7 +55,7 @@ static bool hasFastDotPairs(llvm::StringRef cpu) {
 /// second-level cache takes more of them than the first waits for (T=64: 85
 /// against 68 % of the floor).
 static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
-  if (cpu != "znver4" && cpu != "znver5")
+  if (!cpu.starts_with("znver"))
     return;
   target.streamPanels = 2;
   target.prefetchLines = 0;

@@ -1,16 +1,14 @@
 //===- AttentionSegment.cpp - Softmax of one segment of positions ---------===//
 //
-// Part of moe-mlir. A block is widened once for all queries of a unit; a tile
-// of queries then shares every vector of keys and values that is loaded. A unit
-// of fewer queries than a tile reads them where they lie, and so does a tile
-// what it can: f32, and bf16 where there are dot products of pairs.
+// Part of moe-mlir. Tiles read f32 and bf16 where they lie; a block of f16 or
+// q8_0 is brought into f32 once for all queries of a unit, unless they are few.
+// Products are in AttentionTile.cpp.
 //
 //===----------------------------------------------------------------------===//
 
-#include "AttentionSegment.h"
 #include "Elementwise.h"
-#include "ISA/DotPairs.h"
 #include "ISA/NarrowBF16.h"
+#include "SegmentEmitter.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -49,68 +47,6 @@ std::pair<Value, Value> AttentionShape::segments(Emitter &e, Value first,
           e.ceilDiv(seen(e, last).second, e.index(kSegment))};
 }
 
-namespace {
-/// Emits the body of a segment function.
-class SegmentEmitter {
-public:
-  SegmentEmitter(Emitter &e, const AttentionShape &shape, double scale,
-                 Value kvHead, Value states, Value at)
-      : e(e), shape(shape), scale(scale), kvHead(kvHead), states(states),
-        firstState(at) {}
-
-  void placeScratch(Value scratch);
-  void clear(Value count);
-  /// All blocks of the segment, positions [from, to) of them.
-  void addBlocks(Value n, Value count, Value from, Value to);
-  /// Writes the sums, which were kept a lane each.
-  void finish(Value count);
-
-private:
-  /// Positions [first, end).
-  struct Range {
-    Value first, end;
-  };
-
-  /// Whether products with bf16 keys and values take pairs.
-  bool takesPairs() const {
-    return shape.hasBF16Queries && e.target.recipe == Recipe::DotPairs;
-  }
-  bool isPlaced(Type element, int64_t columns) const;
-
-  Range visible(Value n);
-  void eachVisible(Value n, Value first, Value size,
-                   function_ref<void(Value, Value, Range)> body);
-  void scoreTile(Value block, Value n, Value first, Value size);
-  void addTile(Value block, Value n, Value first, Value size);
-  void addSingly(Value block, Value n, Value count);
-  void addTiles(Value block, Value n, Value count);
-  void startBlock(Value block);
-  void prepare(Value block);
-  void unlessPairs(Value isBF16, function_ref<void()> body);
-  void withTileKeys(Value block, function_ref<void(const KeyBlock *)> body);
-  void withTileValues(Value block, function_ref<void(const ValueBlock *)> body);
-  void dotKeys(int64_t queries, Value n, Value u, const KeyBlock *block);
-  Value storeWeights(Value p, Value u, int64_t column);
-  void raiseMaximum(Value old, Value maximum, Value u);
-  void maskScores(Range range, Value u);
-  void addSoftmax(Value n, Value u);
-  void addValues(int64_t queries, Value u, Range range,
-                 const ValueBlock *block);
-  void addColumns(int64_t queries, Value u, Range range, Value column,
-                  int64_t count, const ValueBlock *block);
-
-  Emitter &e;
-  const AttentionShape &shape;
-  double scale;
-  /// The state of the unit's query u is row firstState + u, its sum row u.
-  Value kvHead, states, firstState, sums;
-  Value scores, bf16Weights, wideKeys, wideValues;
-  Value keyScales, valueScales; // of the block, null where there are none
-  Value tileKeys, tileValues;   // a block in f32
-  Value base, from, to;         // of the block
-};
-} // namespace
-
 void SegmentEmitter::placeScratch(Value scratch) {
   Type f32 = e.b.getF32Type();
   int64_t at = 0;
@@ -148,93 +84,6 @@ SegmentEmitter::Range SegmentEmitter::visible(Value n) {
   auto [first, end] = shape.seen(e, shape.row(e, n));
   return {e.max(e.max(first, base), from),
           e.min(e.min(end, e.add(base, kBlock)), to)};
-}
-
-/// The pair of bf16 at `memref[indices]`, as i32 in all lanes.
-static Value loadPair(Emitter &e, Value memref, ValueRange indices) {
-  auto pair = VectorType::get({2}, e.b.getBF16Type());
-  Value both = vector::LoadOp::create(e.b, e.loc, pair, memref, indices);
-  both = vector::BitCastOp::create(
-      e.b, e.loc, VectorType::get({1}, e.b.getI32Type()), both);
-  return e.broadcast(
-      vector::ExtractOp::create(e.b, e.loc, both, ArrayRef<int64_t>{0}));
-}
-
-/// A pair of which the second is 0.
-static Value loadHalfPair(Emitter &e, Value memref, ValueRange indices) {
-  Value one = memref::LoadOp::create(e.b, e.loc, memref, indices);
-  one = arith::BitcastOp::create(e.b, e.loc, e.b.getI16Type(), one);
-  return e.broadcast(arith::ExtUIOp::create(e.b, e.loc, e.b.getI32Type(), one));
-}
-
-/// acc + the products of a step's elements, the first one before the second;
-/// `xs` are one pair, or an f32 for each element.
-static Value addStep(Emitter &e, Value acc, ArrayRef<Value> xs,
-                     ArrayRef<Value> parts) {
-  if (xs.front().getType() != e.vectorType()) {
-    auto pairs = VectorType::get({2 * e.lanes}, e.b.getBF16Type());
-    return emitDotPairs(
-        e, acc, xs.front(),
-        vector::BitCastOp::create(e.b, e.loc, pairs, parts.front()));
-  }
-  for (auto [x, part] : llvm::zip(xs, parts))
-    acc = e.fma(x, part, acc);
-  return acc;
-}
-
-/// scores[u + i][j] = scale * q_i . K[j] for queries n, n + 1, ..., ascending
-/// order over the head; keys from the cache's block, or in f32.
-void SegmentEmitter::dotKeys(int64_t queries, Value n, Value u,
-                             const KeyBlock *block) {
-  int64_t size = shape.cache.size(), perStep = block ? block->perStep() : 1;
-  bool paired = perStep == 2, dots = paired && takesPairs();
-  SmallVector<std::pair<Value, Value>> places; // row and first column of each
-  for (int64_t i = 0; i < queries; ++i) {
-    Value number = e.add(n, i);
-    places.push_back(
-        {shape.row(e, number), e.mul(shape.head(e, kvHead, number), size)});
-  }
-  // As many positions at once as registers hold accumulators for.
-  int64_t vectors = queries == 1 ? kBlock / e.lanes : e.lanes == 16 ? 4 : 2;
-  e.loop(e.index(0), e.index(kBlock), vectors * e.lanes, [&](Value first) {
-    auto position = [&](int64_t v) { return e.add(first, v * e.lanes); };
-    auto step = [&](Value step, ValueRange c, int64_t count) {
-      SmallVector<SmallVector<Value>> k;
-      for (int64_t v = 0; v < vectors; ++v) {
-        k.push_back({block ? block->load(step, position(v))
-                           : e.load(tileKeys, {step, position(v)})});
-        if (paired && !dots) {
-          auto [even, odd] = splitPairs(e, k.back().front());
-          k.back() = {even, odd};
-        }
-      }
-      SmallVector<Value> next;
-      for (auto [i, place] : llvm::enumerate(places)) {
-        Value column = e.add(place.second, e.mul(step, perStep));
-        SmallVector<Value> xs;
-        if (dots)
-          xs = {count == 2 ? loadPair(e, shape.q, {place.first, column})
-                           : loadHalfPair(e, shape.q, {place.first, column})};
-        for (int64_t s = 0; s < count && !dots; ++s)
-          xs.push_back(e.broadcast(
-              e.loadScalar(shape.q, {place.first, e.add(column, s)})));
-        for (int64_t v = 0; v < vectors; ++v)
-          next.push_back(addStep(e, c[i * vectors + v], xs, k[v]));
-      }
-      return next;
-    };
-    SmallVector<Value> sums(queries * vectors, e.splat(0.0));
-    sums = e.loop(e.index(0), e.index(size / perStep), 1, sums,
-                  [&](Value s, ValueRange c) { return step(s, c, perStep); });
-    if (size % perStep)
-      sums = step(e.index(size / perStep), sums, 1);
-    for (auto [i, sum] : llvm::enumerate(sums)) {
-      Value at = position(i % vectors);
-      if (keyScales)
-        sum = e.mulf(sum, e.load(keyScales, {at}));
-      e.store(e.mulf(sum, e.splat(scale)), scores, {e.add(u, i / vectors), at});
-    }
-  });
 }
 
 void SegmentEmitter::finish(Value count) {
@@ -324,94 +173,41 @@ void SegmentEmitter::addSoftmax(Value n, Value u) {
   e.store(sum, sums, {u, e.index(0)});
 }
 
-/// Adds p[j] * V[j] over a range of positions, ascending, to `count` columns of
-/// the states of queries that all see it; they share the loads of V. Of a pair
-/// that lies in the range by half, the other half counts as 0.
-void SegmentEmitter::addColumns(int64_t queries, Value u, Range range,
-                                Value column, int64_t count,
-                                const ValueBlock *block) {
-  int64_t perStep = block ? block->perStep() : 1;
-  bool paired = perStep == 2, dots = paired && takesPairs();
-  int64_t vectors = llvm::divideCeil(count, e.lanes);
-  auto at = [&](int64_t v) { return e.add(column, v * e.lanes); };
-  Value row = e.add(firstState, u);
-  SmallVector<Value> acc;
-  for (int64_t i = 0; i < queries * vectors; ++i)
-    acc.push_back(e.load(states, {e.add(row, i / vectors), at(i % vectors)}));
-
-  auto step = [&](Value number, ValueRange c, int64_t mask) {
-    Value inBlock = e.sub(number, e.div(base, perStep));
-    Value j = e.mul(inBlock, perStep);
-    SmallVector<SmallVector<Value>> values;
-    for (int64_t v = 0; v < vectors; ++v) {
-      Value part = block ? block->load(inBlock, at(v),
-                                       std::min(e.lanes, count - v * e.lanes))
-                         : e.load(tileValues, {inBlock, at(v)});
-      if (mask != -1)
-        part = arith::AndIOp::create(e.b, e.loc, part,
-                                     e.integer(part.getType(), mask));
-      values.push_back({part});
-      if (paired && !dots) {
-        auto [even, odd] = splitPairs(e, part);
-        values.back() = {even, odd};
-      }
-    }
-    SmallVector<Value> next;
-    for (int64_t i = 0; i < queries; ++i) {
-      SmallVector<Value> ps;
-      if (dots)
-        ps.push_back(loadPair(e, bf16Weights, {e.add(u, i), j}));
-      for (int64_t s = 0; s < perStep && !dots; ++s)
-        ps.push_back(
-            e.broadcast(e.loadScalar(scores, {e.add(u, i), e.add(j, s)})));
-      for (int64_t v = 0; v < vectors; ++v)
-        next.push_back(addStep(e, c[i * vectors + v], ps, values[v]));
-    }
-    return next;
-  };
-  auto steps = [&](Value first, Value end, int64_t mask) {
-    acc = e.loop(first, end, 1, acc, [&](Value number, ValueRange c) {
-      return step(number, c, mask);
-    });
-  };
-  if (paired) {
-    Value first = e.ceilDiv(range.first, e.index(2)), end = e.div(range.end, 2);
-    // Tiles are given whole pairs.
-    if (queries == 1)
-      steps(e.div(range.first, 2), first, 0xffff0000);
-    steps(first, end, -1);
-    if (queries == 1)
-      steps(end, e.ceilDiv(range.end, e.index(2)), 0xffff);
-  } else {
-    steps(range.first, range.end, -1);
-  }
-  for (auto [i, sum] : llvm::enumerate(acc))
-    e.store(sum, states, {e.add(row, i / vectors), at(i % vectors)});
-}
-
-void SegmentEmitter::addValues(int64_t queries, Value u, Range range,
-                               const ValueBlock *block) {
-  int64_t columns = shape.cache.size();
-  int64_t width = (queries == 1 ? 8 : e.lanes == 16 ? 4 : 2) * e.lanes;
-  int64_t whole = columns / width * width;
-  auto add = [&](Value column, int64_t count) {
-    addColumns(queries, u, range, column, count, block);
-  };
-  e.when(e.less(range.first, range.end), [&] {
-    if (whole)
-      e.loop(e.index(0), e.index(whole), width,
-             [&](Value column) { add(column, width); });
-    if (whole < columns)
-      add(e.index(whole), columns - whole);
-  });
-}
-
-/// Whether tiles read a half of this element type as it lies, in rows of
-/// `columns`.
-bool SegmentEmitter::isPlaced(Type element, int64_t columns) const {
+/// Runs `body` where tiles make what they need of a half of this element type
+/// in registers: of bf16 always, of others where too few queries share a block
+/// for bringing it into f32 first.
+void SegmentEmitter::whenReadAsBlock(Type element, function_ref<void()> body) {
   if (element.isBF16())
-    return takesPairs();
-  return element.isF32() && columns % kMostLanes == 0;
+    body();
+  else if (!element.isF32())
+    e.when(areFew, body);
+}
+
+/// Whether that holds for the half of which `is` tells the element type.
+Value SegmentEmitter::isReadAsBlock(HalfIs is) {
+  Value result = e.integer(e.b.getI1Type(), 0);
+  for (Type type : shape.cache.type.getElementTypes()) {
+    if (type.isF32())
+      continue;
+    Value holds = (shape.cache.*is)(e, type);
+    if (!type.isBF16())
+      holds = arith::AndIOp::create(e.b, e.loc, holds, areFew);
+    result = arith::OrIOp::create(e.b, e.loc, result, holds);
+  }
+  return result;
+}
+
+/// Runs `body` where a half of this element type, in rows of `columns`, is
+/// brought into f32 for tiles.
+void SegmentEmitter::whenWidened(Type element, int64_t columns,
+                                 function_ref<void()> body) {
+  if (element.isBF16())
+    return;
+  if (!element.isF32())
+    return e.when(
+        areFew, [] {}, body);
+  if (columns % kMostLanes)
+    body();
 }
 
 /// What every way through a block begins with: its scales.
@@ -426,8 +222,8 @@ void SegmentEmitter::startBlock(Value block) {
   });
 }
 
-/// Brings a block into f32, unless tiles read it as it lies.
-void SegmentEmitter::prepare(Value block) {
+/// What tiles read of a block in f32: the cache, or where widen() puts it.
+void SegmentEmitter::placeTiles(Value block) {
   const KVCache &cache = shape.cache;
   Type f32 = e.b.getF32Type();
   tileKeys = wideKeys;
@@ -435,58 +231,41 @@ void SegmentEmitter::prepare(Value block) {
   if (Value areWide = cache.keysAre(e, f32))
     tileKeys = e.select(areWide, cache.wideKeys(e, kvHead, block), wideKeys);
   if (Value areWide = cache.valuesAre(e, f32);
-      areWide && isPlaced(f32, cache.size()))
+      areWide && cache.size() % kMostLanes == 0)
     tileValues =
         e.select(areWide, cache.wideValues(e, kvHead, block), wideValues);
+}
+
+void SegmentEmitter::widen(Value block) {
+  const KVCache &cache = shape.cache;
   cache.withKeys(e, [&](const CacheHalf &half) {
-    if (!isPlaced(half.element, kBlock))
+    whenWidened(half.element, kBlock, [&] {
       KeyBlock(e, cache, half, kvHead, block).widen(wideKeys);
+    });
   });
   cache.withValues(e, [&](const CacheHalf &half) {
-    if (!isPlaced(half.element, cache.size()))
+    whenWidened(half.element, cache.size(), [&] {
       ValueBlock(e, cache, half, kvHead, block).widen(wideValues);
+    });
   });
 }
 
-/// Runs `body` on the keys as tiles read them: the block, or null for f32.
-void SegmentEmitter::withTileKeys(Value block,
-                                  function_ref<void(const KeyBlock *)> body) {
-  bool hasOthers = false;
-  shape.cache.withKeys(e, [&](const CacheHalf &half) {
-    KeyBlock keys(e, shape.cache, half, kvHead, block);
-    if (half.pairs && takesPairs())
-      body(&keys);
-    else
-      hasOthers = true;
+/// Runs `body` on a half of the cache as tiles read it: on the block, or on
+/// null for one that lies in f32.
+template <typename Block>
+void SegmentEmitter::withTile(Value block, WithHalf with, HalfIs is,
+                              function_ref<void(const Block *)> body) {
+  (shape.cache.*with)(e, [&](const CacheHalf &half) {
+    whenReadAsBlock(half.element, [&] {
+      Block cells(e, shape.cache, half, kvHead, block);
+      body(&cells);
+    });
   });
-  if (hasOthers)
-    unlessPairs(shape.cache.keysAre(e, e.b.getBF16Type()),
-                [&] { body(nullptr); });
-}
-
-void SegmentEmitter::withTileValues(
-    Value block, function_ref<void(const ValueBlock *)> body) {
-  bool hasOthers = false;
-  shape.cache.withValues(e, [&](const CacheHalf &half) {
-    ValueBlock values(e, shape.cache, half, kvHead, block);
-    if (half.pairs && takesPairs())
-      body(&values);
-    else
-      hasOthers = true;
-  });
-  if (hasOthers)
-    unlessPairs(shape.cache.valuesAre(e, e.b.getBF16Type()),
-                [&] { body(nullptr); });
-}
-
-/// Runs `body` where a half of the cache, which is bf16 if `isBF16` (null: it
-/// cannot be), is not multiplied as pairs.
-void SegmentEmitter::unlessPairs(Value isBF16, function_ref<void()> body) {
-  if (isBF16 && takesPairs())
-    e.when(
-        isBF16, [] {}, body);
-  else
-    body();
+  auto isBF16 = [](Type type) { return type.isBF16(); };
+  if (llvm::all_of(shape.cache.type.getElementTypes(), isBF16))
+    return;
+  e.when(
+      isReadAsBlock(is), [] {}, [&] { body(nullptr); });
 }
 
 /// Runs `body(n + u, u, positions)` on those queries u of a tile that see any
@@ -503,80 +282,96 @@ void SegmentEmitter::eachVisible(Value n, Value first, Value size,
 /// Scores and softmax of a tile's queries; those of a whole tile share the
 /// loads of K.
 void SegmentEmitter::scoreTile(Value block, Value n, Value first, Value size) {
-  withTileKeys(block, [&](const KeyBlock *keys) {
-    e.when(
-        e.equal(size, e.index(kTile)),
-        [&] { dotKeys(kTile, e.add(n, first), first, keys); },
-        [&] {
-          eachVisible(n, first, size,
-                      [&](Value m, Value u, Range) { dotKeys(1, m, u, keys); });
+  e.when(
+      e.equal(size, e.index(kTile)),
+      [&] {
+        withTile<KeyBlock>(block, &KVCache::withKeys, &KVCache::keysAre,
+                           [&](const KeyBlock *keys) {
+                             dotKeys(kTile, e.add(n, first), first, keys);
+                           });
+      },
+      [&] {
+        eachVisible(n, first, size, [&](Value m, Value u, Range) {
+          shape.cache.withKeys(e, [&](const CacheHalf &half) {
+            KeyBlock keys(e, shape.cache, half, kvHead, block);
+            dotKeys(1, m, u, &keys);
+          });
         });
-  });
+      });
   eachVisible(n, first, size,
               [&](Value m, Value u, Range) { addSoftmax(m, u); });
 }
 
-/// Adds the values of a tile's queries. Those of a whole tile share the loads
-/// of V at the positions that all of them see; before and after those each
-/// query goes over its own.
-void SegmentEmitter::addTile(Value block, Value n, Value first, Value size) {
-  Value isWhole = e.equal(size, e.index(kTile)), m = e.add(n, first);
-  Range common = visible(m);
+/// The positions that all queries of a tile see, in whole pairs; of one that is
+/// not whole, none.
+SegmentEmitter::Range SegmentEmitter::common(Value n, Value first, Value size) {
+  Value m = e.add(n, first);
+  Range range = visible(m);
   for (int64_t q = 1; q < kTile; ++q) {
-    Range range = visible(e.add(m, q));
-    common.first = e.max(common.first, range.first);
-    common.end = e.min(common.end, range.end);
+    Range other = visible(e.add(m, q));
+    range.first = e.max(range.first, other.first);
+    range.end = e.min(range.end, other.end);
   }
-  // Whole pairs only.
-  common.first = e.mul(e.ceilDiv(common.first, e.index(2)), 2);
-  common.end = e.mul(e.div(common.end, 2), 2);
-  common.first = e.select(isWhole, common.first, base);
-  common.end = e.select(isWhole, e.max(common.first, common.end), common.first);
-  withTileValues(block, [&](const ValueBlock *values) {
-    if (shape.window)
-      eachVisible(n, first, size, [&](Value, Value u, Range range) {
-        range.end = e.min(range.end, common.first);
-        addValues(1, u, range, values);
-      });
-    addValues(kTile, first, common, values);
+  range.first = e.mul(e.ceilDiv(range.first, e.index(2)), 2);
+  range.end = e.max(range.first, e.mul(e.div(range.end, 2), 2));
+  Value isWhole = e.equal(size, e.index(kTile));
+  return {e.select(isWhole, range.first, base),
+          e.select(isWhole, range.end, base)};
+}
+
+/// Adds the values of a tile's queries, which share the loads of V at the
+/// positions that all of them see; before and after those each query reads its
+/// own.
+void SegmentEmitter::addTile(Value block, Value n, Value first, Value size) {
+  Range shared = common(n, first, size);
+  auto addOwn = [&](function_ref<Range(Range)> cut) {
     eachVisible(n, first, size, [&](Value, Value u, Range range) {
-      range.first = e.max(range.first, common.end);
-      addValues(1, u, range, values);
+      shape.cache.withValues(e, [&](const CacheHalf &half) {
+        ValueBlock values(e, shape.cache, half, kvHead, block);
+        addValues(1, u, cut(range), &values);
+      });
     });
+  };
+  if (shape.window)
+    addOwn([&](Range own) -> Range {
+      return {own.first, e.min(own.end, shared.first)};
+    });
+  withTile<ValueBlock>(block, &KVCache::withValues, &KVCache::valuesAre,
+                       [&](const ValueBlock *values) {
+                         addValues(kTile, first, shared, values);
+                       });
+  addOwn([&](Range own) -> Range {
+    return {e.max(own.first, shared.end), own.end};
   });
 }
 
-/// Few queries read less than widening the block would write. They wait for
-/// memory, which changes from keys to values and back.
-void SegmentEmitter::addSingly(Value block, Value n, Value count) {
+/// Queries of no whole tile wait for memory, which changes from keys to values
+/// and back.
+void SegmentEmitter::prefetch(Value block) {
   shape.cache.withValues(e, [&](const CacheHalf &half) {
     ValueBlock(e, shape.cache, half, kvHead, block).prefetch();
   });
   shape.cache.withKeys(e, [&](const CacheHalf &half) {
     KeyBlock(e, shape.cache, half, kvHead, e.add(block, 1)).prefetch();
   });
-  eachVisible(n, e.index(0), count, [&](Value m, Value u, Range range) {
-    shape.cache.withKeys(e, [&](const CacheHalf &half) {
-      KeyBlock keys(e, shape.cache, half, kvHead, block);
-      dotKeys(1, m, u, &keys);
-    });
-    addSoftmax(m, u);
-    shape.cache.withValues(e, [&](const CacheHalf &half) {
-      ValueBlock values(e, shape.cache, half, kvHead, block);
-      addValues(1, u, range, &values);
-    });
-  });
 }
 
 /// First all scores, then all values: a block's keys, or values, leave room for
 /// little else in the first-level cache.
-void SegmentEmitter::addTiles(Value block, Value n, Value count) {
+void SegmentEmitter::addBlock(Value block, Value n, Value count) {
   auto eachTile = [&](function_ref<void(Value, Value)> body) {
     e.loop(e.index(0), count, kTile, [&](Value first) {
       body(first, e.min(e.sub(count, first), e.index(kTile)));
     });
   };
-  prepare(block);
+  values = shape.cache.valuePlace(e, kvHead, block);
+  nextKeys = shape.cache.keyPlace(e, kvHead, e.add(block, 1));
+  areFew = e.lessEqual(count, e.index(2 * kTile));
+  startBlock(block);
+  placeTiles(block);
+  e.when(
+      e.less(count, e.index(kTile)), [&] { prefetch(block); },
+      [&] { widen(block); });
   eachTile([&](Value first, Value size) { scoreTile(block, n, first, size); });
   eachTile([&](Value first, Value size) { addTile(block, n, first, size); });
 }
@@ -592,11 +387,7 @@ void SegmentEmitter::addBlocks(Value n, Value count, Value low, Value high) {
   e.loop(e.div(lower, kBlock), e.ceilDiv(upper, e.index(kBlock)), 1,
          [&](Value block) {
            base = e.mul(block, kBlock);
-           startBlock(block);
-           e.when(
-               e.less(count, e.index(kTile)),
-               [&] { addSingly(block, n, count); },
-               [&] { addTiles(block, n, count); });
+           addBlock(block, n, count);
          });
 }
 

@@ -12,14 +12,37 @@ using namespace moec::kernels;
 
 using lm::StateType;
 
-/// Bytes of a head's row of the half whose element type has this number.
-Value KVCache::rowBytes(Emitter &e, Value number) const {
-  Value bytes = e.index(type.getRowBytes(type.getDefaultType()));
+/// What `of` says of the element type that has this number.
+Value KVCache::ofType(Emitter &e, Value number,
+                      function_ref<int64_t(Type)> of) const {
+  Value result = e.index(of(type.getDefaultType()));
   if (number)
     for (auto [i, element] : llvm::enumerate(type.getElementTypes()))
-      bytes = e.select(e.equal(number, e.index(i)),
-                       e.index(type.getRowBytes(element)), bytes);
-  return bytes;
+      result =
+          e.select(e.equal(number, e.index(i)), e.index(of(element)), result);
+  return result;
+}
+
+/// Bytes of a head's row of the half whose element type has this number.
+Value KVCache::rowBytes(Emitter &e, Value number) const {
+  return ofType(e, number, [&](Type t) { return type.getRowBytes(t); });
+}
+
+KVCache::Place KVCache::keyPlace(Emitter &e, Value head, Value block) const {
+  Value number = e.add(e.mul(head, e.div(extent, kBlock)), block);
+  Value bytes = ofType(e, keyType, [&](Type t) {
+    return kBlock * type.getPaddedHeadDim() * StateType::getElementBytes(t);
+  });
+  return {e.mul(number, bytes), bytes};
+}
+
+KVCache::Place KVCache::valuePlace(Emitter &e, Value head, Value block) const {
+  Value start = e.mul(e.mul(extent, heads()), rowBytes(e, keyType));
+  Value number = e.add(e.mul(head, e.div(extent, kBlock)), block);
+  Value bytes = ofType(e, valueType, [&](Type t) {
+    return kBlock * size() * StateType::getElementBytes(t);
+  });
+  return {e.add(start, e.mul(number, bytes)), bytes};
 }
 
 /// Runs `body` for the element type that has this number.

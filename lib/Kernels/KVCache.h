@@ -79,6 +79,14 @@ struct KVCache {
   Value keysAre(Emitter &e, mlir::Type element) const;
   Value valuesAre(Emitter &e, mlir::Type element) const;
 
+  /// Where the elements of one head's block of keys (values) lie in `bytes`, and
+  /// how many bytes they are.
+  struct Place {
+    Value start, bytes;
+  };
+  Place keyPlace(Emitter &e, Value head, Value block) const;
+  Place valuePlace(Emitter &e, Value head, Value block) const;
+
   /// One head's block of keys (values), where elements are f32; of values,
   /// where paddedSize() is size(). Of the types below.
   Value wideKeys(Emitter &e, Value head, Value block) const;
@@ -95,6 +103,8 @@ struct KVCache {
   int64_t wideBytes() const { return kBlock * (size() + paddedSize()) * 4; }
 
 private:
+  Value ofType(Emitter &e, Value number,
+               llvm::function_ref<int64_t(mlir::Type)> of) const;
   Value rowBytes(Emitter &e, Value number) const;
   Value isType(Emitter &e, Value number, mlir::Type element) const;
   void withType(Emitter &e, Value number,

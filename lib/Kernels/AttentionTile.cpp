@@ -192,14 +192,27 @@ void SegmentEmitter::addValues(int64_t queries, Value u, Range range,
   int64_t columns = shape.cache.size();
   int64_t width = (queries == 1 ? 8 : e.lanes == 16 ? 4 : 2) * e.lanes;
   int64_t whole = columns / width * width;
-  auto add = [&](Value column, int64_t count) {
-    addColumns(queries, u, range, column, count, block);
-  };
-  e.when(e.less(range.first, range.end), [&] {
+  auto addRange = [&](Range part) {
+    auto add = [&](Value column, int64_t count) {
+      addColumns(queries, u, part, column, count, block);
+    };
     if (whole)
       e.loop(e.index(0), e.index(whole), width,
              [&](Value column) { add(column, width); });
     if (whole < columns)
       add(e.index(whole), columns - whole);
+  };
+  // One query reads from memory: in several passes over few positions, so that
+  // it stays one stream.
+  constexpr int64_t kTogether = 8;
+  e.when(e.less(range.first, range.end), [&] {
+    if (queries > 1 || columns <= width)
+      return addRange(range);
+    e.loop(e.div(range.first, kTogether),
+           e.ceilDiv(range.end, e.index(kTogether)), 1, [&](Value number) {
+             Value first = e.mul(number, kTogether);
+             addRange({e.max(first, range.first),
+                       e.min(e.add(first, kTogether), range.end)});
+           });
   });
 }

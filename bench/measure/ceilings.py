@@ -12,7 +12,9 @@ from . import host
 SOURCES = pathlib.Path(__file__).resolve().parent.parent / "ceilings"
 STREAMS, AHEAD = (1, 2, 4, 8), (0, 2048)
 REPEATS = 5      # of a try at the start; its median counts
-LACKING = {"x86-64-v3": ("zmm", "vpdpbusd"), "x86-64-v4": ("bf16-pairs", "vpdpbusd")}  # words in names of tries
+ONLY_AVX2 = ("zmm", "vpdpbusd")
+LACKING = {"native": (), "x86-64-v3": ONLY_AVX2, "haswell": ONLY_AVX2, "znver2": ONLY_AVX2, "znver3": ONLY_AVX2,
+           "x86-64-v4": ("bf16-pairs", "vpdpbusd")}  # words in names of tries
 FINALISTS = 2    # tries of a kind that are run in every round
 
 
@@ -63,7 +65,9 @@ class Ceilings:
     """`target`: moec's; tries with instructions that it lacks are left out."""
 
     def __init__(self, folder, target="native"):
-        leave_out = LACKING.get(target, ())
+        if target not in LACKING:
+            raise SystemExit(f"--target: ceilings are known of {', '.join(LACKING)}; not of '{target}'")
+        leave_out = LACKING[target]
         self.library = build(folder)
         self.bytes = max(256 << 20, 8 * host.last_level_cache())
         self.areas = {"file": file_mapping(folder / "ceiling-pages", self.bytes), "huge": huge_pages(self.bytes)}

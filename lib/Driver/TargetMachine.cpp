@@ -48,14 +48,16 @@ static bool hasFastDotPairs(llvm::StringRef cpu) {
   return cpu == "znver4" || cpu == "znver5";
 }
 
-/// How weights stream from memory best: Zen 4's own prefetchers follow two
-/// streams from end to end (95 % of the read bandwidth at T=1, OLMoE's layer);
-/// fetching every line in software holds them to 20 GB/s. Intel's server cores
-/// want it (93 %). Blocks of rows leave time between lines: there the
-/// second-level cache takes more of them than the first waits for (T=64: 85
-/// against 68 % of the floor).
+/// How weights stream from memory best: Zen's own prefetchers follow two streams
+/// from end to end (Zen 4: 95 % of the read bandwidth at T=1, OLMoE's layer);
+/// fetching every line in software holds a core to 20 GB/s, and where products
+/// are AVX2's to half of that (int8 at T=1: 34 against 82 %). So all that has
+/// no AVX-512, AMD's older cores and Intel's client ones, is left to its
+/// prefetchers. Intel's server cores want every line fetched (93 %). Blocks of
+/// rows leave time between lines: there the second-level cache takes more of
+/// them than the first waits for (T=64: 85 against 68 % of the floor).
 static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
-  if (!cpu.starts_with("znver"))
+  if (!cpu.starts_with("znver") && target.lanes == 16)
     return;
   target.streamPanels = 2;
   target.prefetchLines = 0;

@@ -49,6 +49,18 @@ static DenseShare shareDense(Emitter &e, const PackedWeight &weight, Value rows,
   return {first, last, zero, pairs};
 }
 
+/// Fetches `count` columns of a row for writing.
+static void fetchForStore(Emitter &e, Value out, Value row, Value column,
+                          int64_t count) {
+  Type element = cast<MemRefType>(out.getType()).getElementType();
+  int64_t perLine = 64 * 8 / element.getIntOrFloatBitWidth();
+  for (int64_t i = 0; i < count; i += perLine)
+    memref::PrefetchOp::create(e.b, e.loc, out,
+                               ValueRange{row, e.add(column, i)},
+                               /*isWrite=*/true, /*localityHint=*/3,
+                               /*isDataCache=*/true);
+}
+
 static Value identity(Value row) { return row; }
 
 void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
@@ -202,7 +214,10 @@ void GroupedEmitter::forExpert(Value expert, Value firstUnit, Value lastUnit) {
       auto source = [&](Value row) {
         return op.getGather() ? entry(token, row) : row;
       };
-      TileWriter writer{columnCount(out), isPaired(), combine, store};
+      auto fetch = [&](Value row, Value column) {
+        fetchForStore(e, out, row, column, isPaired() ? 16 : 32);
+      };
+      TileWriter writer{columnCount(out), isPaired(), combine, store, fetch};
       emitMatmul(e, moduleOf(op), weight, expert, op.getX(),
                  entry(offsets, expert), entry(offsets, next), firstPair,
                  lastPair, source, slot.scratch, writer);

@@ -424,6 +424,11 @@ void MatmulEmitter::runPairs(Value base, Value count, Value blocks,
   e.loop(firstPair, lastPair, 1, [&](Value pair) {
     e.loop(e.index(0), blocks, 1, [&](Value block) {
       auto [start, rows] = blockRows(count, block, blocks);
+      if (writer.fetch)
+        e.loop(e.index(0), rows, 1, [&, start = start](Value r) {
+          writer.fetch(e.add(e.add(base, start), r),
+                       e.mul(pair, writer.paired ? 16 : 32));
+        });
       Value line = e.add(expertLine, e.mul(pair, 2 * weight.lines));
       Value ahead = e.add(line, e.add(fetch.first, e.mul(block, fetch.part)));
       callTiles(dispatch, rows, e.mul(start, rowElements()), line,

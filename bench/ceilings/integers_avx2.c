@@ -134,13 +134,13 @@ typedef __m256 F;
     sum[r][c] = _mm256_add_epi16(sum[r][c], _mm256_maddubs_epi16(h, x));       \
   }
 
-#define INT4(rows, cols)                                                       \
-  AVX2 static void int4_##rows##x##cols(long n) {                              \
+#define INT4(name, LINES, rows, cols)                                          \
+  AVX2 static void name##_##rows##x##cols(long n) {                            \
     BEGIN(rows, cols)                                                          \
     for (long k = 0; k < n; k++) {                                             \
       I sum[rows][cols];                                                       \
       ZERO(sum, rows *cols)                                                    \
-      UNROLL for (int q = 0; q < 4; q++)                                       \
+      LINES for (int q = 0; q < 4; q++)                                        \
         UNROLL for (int c = 0; c < cols; c++) {                                \
           HIDE(w);                                                             \
           I l = _mm256_and_si256(w, nibble);                                   \
@@ -181,15 +181,15 @@ typedef __m256 F;
     END(rows, cols)                                                            \
   }
 
-#define MXFP4(rows, cols)                                                      \
-  AVX2 static void mxfp4_##rows##x##cols(long n) {                             \
+#define MXFP4(name, LINES, rows, cols)                                         \
+  AVX2 static void name##_##rows##x##cols(long n) {                            \
     BEGIN(rows, cols)                                                          \
     for (long k = 0; k < n; k++) {                                             \
       I whole[rows][cols];                                                     \
       UNROLL for (int half = 0; half < 2; half++) {                            \
         I sum[rows][cols];                                                     \
         ZERO(sum, rows *cols)                                                  \
-        UNROLL for (int q = 0; q < 2; q++)                                     \
+        LINES for (int q = 0; q < 2; q++)                                      \
           UNROLL for (int c = 0; c < cols; c++) {                              \
             HIDE(w);                                                           \
             I l = _mm256_shuffle_epi8(table, _mm256_and_si256(w, nibble));     \
@@ -213,9 +213,15 @@ typedef __m256 F;
 INT8_SIGN(2, 1) INT8_SIGN(3, 1) INT8_SIGN(4, 1)
 INT8_WIDEN(3, 1) INT8_WIDEN(4, 1) INT8_WIDEN(5, 1) INT8_WIDEN(2, 2)
 INT8_HALVES(1) INT8_HALVES(2)
-INT4(2, 1) INT4(3, 1) INT4(4, 1)
+INT4(int4, UNROLL, 2, 1) INT4(int4, UNROLL, 3, 1) INT4(int4, UNROLL, 4, 1)
+INT4(int4_rolled, ROLL, 3, 1) INT4(int4_rolled, ROLL, 4, 1)
+INT4(int4_rolled, ROLL, 5, 1) INT4(int4_rolled, ROLL, 6, 1)
+INT4(int4_rolled, ROLL, 2, 2)
 INT4_FLOAT(3, 1) INT4_FLOAT(4, 1) INT4_FLOAT(5, 1) INT4_FLOAT(2, 2)
-MXFP4(2, 1) MXFP4(3, 1) MXFP4(4, 1)
+MXFP4(mxfp4, UNROLL, 2, 1) MXFP4(mxfp4, UNROLL, 3, 1)
+MXFP4(mxfp4_rolled, ROLL, 2, 1) MXFP4(mxfp4_rolled, ROLL, 3, 1)
+MXFP4(mxfp4_rolled, ROLL, 4, 1) MXFP4(mxfp4_rolled, ROLL, 5, 1)
+MXFP4(mxfp4_rolled, ROLL, 6, 1)
 
 static int hasAVX2(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -237,13 +243,27 @@ const Loop avx2IntegerLoops[] = {
     ENTRY("int4", "sums of 16 bits", int4, 2, 1),
     ENTRY("int4", "sums of 16 bits", int4, 3, 1),
     ENTRY("int4", "sums of 16 bits", int4, 4, 1),
+    ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 3, 1),
+    ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 4, 1),
+    ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 5, 1),
+    ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 6, 1),
+    ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 2, 2),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 3, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 4, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 5, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 2, 2),
     ENTRY("mxfp4", "half groups in 16 bits", mxfp4, 2, 1),
     ENTRY("mxfp4", "half groups in 16 bits", mxfp4, 3, 1),
-    ENTRY("mxfp4", "half groups in 16 bits", mxfp4, 4, 1),
+    ENTRY("mxfp4", "half groups in 16 bits, lines in a loop", mxfp4_rolled, 2,
+          1),
+    ENTRY("mxfp4", "half groups in 16 bits, lines in a loop", mxfp4_rolled, 3,
+          1),
+    ENTRY("mxfp4", "half groups in 16 bits, lines in a loop", mxfp4_rolled, 4,
+          1),
+    ENTRY("mxfp4", "half groups in 16 bits, lines in a loop", mxfp4_rolled, 5,
+          1),
+    ENTRY("mxfp4", "half groups in 16 bits, lines in a loop", mxfp4_rolled, 6,
+          1),
 };
 const int avx2IntegerLoopCount =
     sizeof avx2IntegerLoops / sizeof *avx2IntegerLoops;

@@ -33,5 +33,6 @@ extern const int floatLoopCount, vnniLoopCount, avx2IntegerLoopCount;
 
 #define TARGET(features) __attribute__((target(features), noinline))
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define ROLL _Pragma("clang loop unroll(disable)")
 
 #endif

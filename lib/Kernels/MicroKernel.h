@@ -33,6 +33,9 @@ struct TileFamily {
     return format != mlir::lm::Format::F32 && recipe == Recipe::WidenFMA ? 2
                                                                          : 1;
   }
+  /// Whether nibbles are multiplied by VPMADDUBSW as they are: half a tile's
+  /// sums are 16 bits wide then, and broadcasts of rows serve two vectors.
+  bool hasNarrowNibbles(const Target &target) const;
   /// Rows of the largest tile.
   int64_t maxRows(const Target &target) const;
 };

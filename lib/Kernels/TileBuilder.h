@@ -54,7 +54,8 @@ struct TileBuilder {
   /// Vectors whose sums stay in registers for a group; with 16 registers those
   /// of the others wait in memory meanwhile.
   int64_t vectorsAtOnce() const {
-    return e.target.registers >= 32 ? vectors() : 1;
+    bool areAll = e.target.registers >= 32 || family.hasNarrowNibbles(e.target);
+    return areAll ? vectors() : 1;
   }
   llvm::SmallVector<Value> accumulateGroup(Value group, mlir::ValueRange acc);
   llvm::SmallVector<Value> accumulateDequantised(Value group,

@@ -26,6 +26,8 @@ MACHINES = (
     ("armv8.6-a", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "usdot", "int4_min": "usdot"}),
     ("neoverse-v1", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "usdot"}),
 )
+# Where nibbles are multiplied by VPMADDUBSW, with 16 registers: their rows.
+NARROW_NIBBLES = {"x86-64-v3": {"int4": 4, "int4_min": 4}}
 # The most rows of a tile of each of INTEGERS, where rows are floats (lm.activations).
 FLOAT_ROWS = {"ymm": (6, 6, 6, 6), "zmm": (12, 12, 12, 12), "q": (4, 4, 3, 3)}
 # 17 vectors for 16 registers: one is stored and read again, which is faster than five rows (MicroKernel.cpp).
@@ -139,7 +141,7 @@ def main():
         (folder / "float_rows.mlir").write_text(
             "module attributes {lm.activations = #lm.format<f32>} {" + graph(INTEGERS) + "}\n")
         for machine, registers, most, words in MACHINES:
-            limits = dict(zip(FLOATS, most)) | dict.fromkeys(INTEGERS, most[-1])
+            limits = dict(zip(FLOATS, most)) | dict.fromkeys(INTEGERS, most[-1]) | NARROW_NIBBLES.get(machine, {})
             check(folder, machine, registers, limits, words)
             limits = dict(zip(INTEGERS, FLOAT_ROWS[registers]))
             multiply = "fmla" if registers == "q" else "vfmadd"

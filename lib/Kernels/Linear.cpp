@@ -77,7 +77,10 @@ void moec::kernels::emitKernel(Emitter &e, lm::LinearOp op, const Slot &slot) {
   auto store = [&](Value v, Value row, Value column, Value mask) {
     storeTo(e, out, v, row, column, mask);
   };
-  TileWriter writer{columnCount(out), false, combine, store};
+  auto fetch = [&](Value row, Value column) {
+    fetchForStore(e, out, row, column, 32);
+  };
+  TileWriter writer{columnCount(out), false, combine, store, fetch};
   emitMatmul(e, moduleOf(op), weight, e.index(0), op.getX(), share.first,
              share.last, share.firstPair, share.lastPair, identity,
              slot.scratch, writer);
@@ -94,7 +97,10 @@ void moec::kernels::emitKernel(Emitter &e, lm::GatedLinearOp op,
   auto store = [&](Value v, Value row, Value column, Value mask) {
     storeTo(e, out, v, row, column, mask);
   };
-  TileWriter writer{columnCount(out), true, combine, store};
+  auto fetch = [&](Value row, Value column) {
+    fetchForStore(e, out, row, column, 16);
+  };
+  TileWriter writer{columnCount(out), true, combine, store, fetch};
   emitMatmul(e, moduleOf(op), weight, e.index(0), op.getX(), share.first,
              share.last, share.firstPair, share.lastPair, identity,
              slot.scratch, writer);

@@ -265,9 +265,12 @@ void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
   if (family.recipe == Recipe::GroupSums) {
     int64_t groups =
         rowElements() / QuantisedRecord::of(e.target, weight.format).elements;
+    Value last = e.sub(rows, e.index(1));
     e.loop(e.index(0), rows, 1, [&](Value r) {
-      emitQuantisedRow(e, weight.format, x, source(e.add(first, r)), columnsOfX,
-                       groups, packed, offset, r, rows);
+      Value next = e.min(e.add(r, 1), last);
+      emitQuantisedRow(e, weight.format, x, source(e.add(first, r)),
+                       source(e.add(first, next)), columnsOfX, groups, packed,
+                       offset, r, rows);
     });
     return;
   }

@@ -119,7 +119,7 @@ void GroupQuantiser::store(ArrayRef<Value> x) {
 }
 
 void moec::kernels::emitQuantisedRow(Emitter &e, lm::Format format, Value x,
-                                     Value source, int64_t columns,
+                                     Value source, Value next, int64_t columns,
                                      int64_t groups, Value packed, Value offset,
                                      Value lane, Value rows) {
   QuantisedRecord record = QuantisedRecord::of(e.target, format);
@@ -129,6 +129,10 @@ void moec::kernels::emitQuantisedRow(Emitter &e, lm::Format format, Value x,
       int64_t here = std::clamp<int64_t>(count - i, 0, e.lanes);
       Value column = e.add(e.mul(group, kGroup), i);
       parts.push_back(here ? e.load(x, {source, column}, here) : e.splat(0));
+      if (here)
+        memref::PrefetchOp::create(e.b, e.loc, x, ValueRange{next, column},
+                                   /*isWrite=*/false, /*localityHint=*/3,
+                                   /*isDataCache=*/true);
     }
     Value base =
         e.add(e.add(offset, lane), e.mul(group, e.mul(rows, record.elements)));

@@ -38,9 +38,10 @@ struct QuantisedRecord {
 
 /// Quantises columns [0, columns) of row `source` of x (f32, bf16 or f16) and
 /// stores its `groups` groups as row `lane` of `rows` in the records that start
-/// at `offset`. Groups behind the last column are zeros.
+/// at `offset`. Groups behind the last column are zeros. Fetches row `next`.
 void emitQuantisedRow(Emitter &e, mlir::lm::Format format, mlir::Value x,
-                      mlir::Value source, int64_t columns, int64_t groups,
+                      mlir::Value source, mlir::Value next, int64_t columns,
+                      int64_t groups,
                       mlir::Value packed, mlir::Value offset, mlir::Value lane,
                       mlir::Value rows);
 

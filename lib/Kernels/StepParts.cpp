@@ -129,12 +129,14 @@ static int64_t bytesOf(Value buffer) {
   return type.getNumElements() * type.getElementTypeBitWidth() / 8;
 }
 
-/// Experts that a token chooses: slots of the plan that a product reads.
+/// Experts that a token chooses: slots of the plan that a product reads, which
+/// a dispatch in the same function writes. A function that takes a plan has no
+/// buffer form.
 static int64_t slotsOf(mlir::moe::GroupedMatmulOp op) {
-  for (Operation *user : op.getPlan().front().getUsers())
-    if (auto dispatch = dyn_cast<mlir::moe::DispatchOp>(user))
-      return columnsOf(dispatch.getIds());
-  return 1;
+  auto users = op.getPlan().front().getUsers();
+  auto dispatch = llvm::find_if(users, llvm::IsaPred<mlir::moe::DispatchOp>);
+  assert(dispatch != users.end() && "nothing writes a plan that is read");
+  return columnsOf(cast<mlir::moe::DispatchOp>(*dispatch).getIds());
 }
 
 static void addCost(StepPart &part, lm::EmbeddingOp op) {

@@ -325,12 +325,10 @@ static std::string layersText(ArrayRef<int64_t> layers) {
 /// The layers that each private function is.
 static llvm::StringMap<SmallVector<int64_t>> layersOf(ModuleOp module) {
   llvm::StringMap<SmallVector<int64_t>> layers;
-  for (auto function : module.getOps<func::FuncOp>()) {
-    int64_t layer = 0;
+  for (auto function : module.getOps<func::FuncOp>())
     if (function->hasAttr(mlir::moe::kStepAttr))
-      for (auto call : function.getOps<func::CallOp>())
-        layers[call.getCallee()].push_back(layer++);
-  }
+      for (auto [layer, call] : llvm::enumerate(layerCallsOf(function)))
+        layers[call.getCallee()].push_back(layer);
   return layers;
 }
 

@@ -163,6 +163,15 @@ def check_remarks(folder):
     # Layers that differ are said apart.
     _, lines = compile_model(GOLDENS / "qwen2_moe", folder)
     assert any("layers 0, 2: " in line for line in lines) and any("layer 1: " in line for line in lines), lines
+    # Tiles are as large as the registers of a machine hold, by format.
+    for machine, options, expected in (
+            ("x86-64-v3", [], "tiles of up to 6 rows (f32, bf16), 4 (f16)"),
+            ("armv8-a", [], "tiles of up to 6 rows (f32), 5 (bf16), 4 (f16)"),
+            ("armv8-a", [], "(bytes), tiles of up to 4 rows"),
+            ("armv8-a", ["--quant=int8", "--act=f32"], "tiles of up to 4 rows (int8, int4), 3 (int4_min, mxfp4)")):
+        done = ok(MOEC, GOLDENS / "olmoe", f"--target={machine}", "--emit=obj", "-o", folder / "tiles.o", "--remarks",
+                  *options)
+        assert expected + "\n" in done.stderr, (machine, expected, done.stderr)
     # A graph says its functions by name.
     graph = folder / "layer.mlir"
     shutil.copy(pathlib.Path(MOEC).parents[2] / "examples" / "layer" / "layer.mlir", graph)

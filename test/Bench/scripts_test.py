@@ -7,8 +7,10 @@ import sys
 import tempfile
 import unittest
 
+import numpy as np
+
 import bench_path
-from measure import results, script
+from measure import checkpoint, evaluators, held_out, results, script
 
 MOEC = pathlib.Path(sys.argv[1]).absolute()
 ARGUMENTS = (  # (words, what is said)
@@ -46,6 +48,12 @@ ARGUMENTS = (  # (words, what is said)
     ("memory.py --hidden x", "argument --hidden: expected a whole number"),
     ("memory.py --moec NONE", "argument --moec: NONE: is no program"),
     ("memory.py --moec PROGRAM --work FOLDER --layers 1 --hidden 64", "PROGRAM failed: no message"),
+    ("quality.py run --model foo", "argument --model: no 'foo'; expected some of shipped,"),
+    ("quality.py run --windows 0", "argument --windows: expected a whole number"),
+    ("quality.py run --minutes x", "argument --minutes: expected a number above 0"),
+    ("quality.py report --results NONE --out OUT", "NONE: No such file"),
+    ("quality.py report --results PLAIN --out OUT", "PLAIN: is no JSON"),
+    ("quality.py report --results CELLS --out OUT", "CELLS: is not of this script: has no peers"),
 )
 
 
@@ -54,6 +62,12 @@ class Case(unittest.TestCase):
         made = tempfile.TemporaryDirectory()
         self.addCleanup(made.cleanup)
         self.folder = pathlib.Path(made.name)
+
+    def fails(self, function, *arguments):
+        with self.assertRaises(SystemExit) as raised:
+            function(*arguments)
+        self.assertNotIn("\n", str(raised.exception))
+        return str(raised.exception)
 
 
 class ArgumentsTest(Case):
@@ -107,6 +121,36 @@ class FilesTest(Case):
         path = self.folder / "results.json"
         results.write(path, {"cells": [{"a": 1}], "b": 2})
         self.assertEqual(results.read_plain(path, "cells", "b"), {"b": 2, "cells": [{"a": 1}]})
+
+    def test_programs_that_fail(self):
+        path = self.folder / "made"
+        command = lambda text: lambda made: ["/bin/sh", "-c", f"{text} > {made}; echo first >&2; echo last >&2; exit 3"]
+        with self.assertRaises(subprocess.CalledProcessError) as raised:
+            evaluators.make_file(path, command("echo half"))
+        self.assertEqual(script.last_line(raised.exception), "last")
+        self.assertEqual(list(self.folder.iterdir()), [])
+        path.write_text("there")
+        self.assertEqual(evaluators.make_file(path, None), path)
+
+    def test_damaged_inputs_of_quality(self):
+        path = self.folder / "0001.npz"
+        for data in (b"", b"PK\3\4 not a zip", b"\x93NUMPY"):
+            path.write_bytes(data)
+            self.assertIn("0001.npz: is damaged", self.fails(evaluators.read_arrays, path))
+        np.savez(path, kl=np.arange(3))
+        path.write_bytes(path.read_bytes()[:-30])
+        self.assertIn("0001.npz: is damaged", self.fails(evaluators.read_arrays, path))
+        texts = self.folder / "texts.json"
+        for text, why in (("[", "is no JSON"), ("{}", "is no list of texts"), ("[1]", "is no list of texts")):
+            texts.write_text(text)
+            self.assertIn(f"texts.json: {why}", self.fails(held_out.read_documents, texts))
+        made = self.folder / "checkpoint"
+        checkpoint.write(made, {}, {"a": np.ones((2, 2), np.float32)})
+        self.assertEqual(checkpoint.read(made)[1]["a"].tolist(), [[1, 1], [1, 1]])
+        whole = (made / "model.safetensors").read_bytes()
+        for data in (whole[:4], whole[:20], whole[:-8], b"\xff" * 64):
+            (made / "model.safetensors").write_bytes(data)
+            self.assertIn("checkpoint: is no checkpoint", self.fails(checkpoint.read, made))
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def tiny_moe(debian, folder):
         held = read_documents(folder / f"{kind}.held.json")
         size = len("".join(held).encode())
         if size != known[kind]["held_out_bytes"]:
-            script.fail(f"{kind}: {size} bytes are held out, in training {known[kind]['held_out_bytes']} were: packages of other "
-                        "versions")
+            script.fail(f"{kind}: {size} bytes are held out, in training {known[kind]['held_out_bytes']} were: packages of "
+                        "other versions")
         documents += held
     return documents
 

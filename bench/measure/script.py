@@ -1,4 +1,4 @@
-"""What the scripts share as programs: arguments that are checked first, one line for what goes wrong, files that appear whole."""
+"""What the scripts share as programs: arguments checked first, one line for what goes wrong, files that appear whole."""
 import argparse
 import contextlib
 import math

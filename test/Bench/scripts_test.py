@@ -29,6 +29,7 @@ ARGUMENTS = (  # (words, what is said)
     ("run.py --work NONE", "argument --work: NONE: is no folder"),
     ("run.py --out FOLDER", "argument --out: FOLDER: cannot be written"),
     ("run.py --out PLAIN/file", "argument --out: PLAIN/file: cannot be written"),
+    ("run.py --target z80", "moec failed: moec: error: --target: unknown machine 'z80'"),
     ("run.py --foo", "unrecognized arguments: --foo"),
     ("peers.py", "the following arguments are required: command"),
     ("peers.py run --type foo", "argument --type: no 'foo'"),

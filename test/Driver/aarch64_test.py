@@ -148,7 +148,8 @@ def cross_executables(folder):
                               capture_output=True, text=True)
         assert done.returncode == 1 and not (folder / "none").exists(), done
         assert done.stderr == ("moec: error: --target: executables are made for x86-64 only, not for cortex-a76 "
-                               "(NEON); expected --emit=obj, asm, llvm or mlir, or lib and header of a .mlir file\n"), done.stderr
+                               "(NEON); expected --emit=obj, asm, llvm or mlir, or lib and header of a .mlir "
+                               "file\n"), done.stderr
     run(MOEC, GOLDENS / "olmoe", "--target=cortex-a76", "--emit=obj", "-o", folder / "olmoe.o")
     assert (folder / "olmoe.o").read_bytes()[18] == 183  # EM_AARCH64
 

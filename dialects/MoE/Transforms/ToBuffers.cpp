@@ -187,8 +187,8 @@ Value FunctionConverter::bytesOf(Location loc, const StateSize &size) {
   return arith::MulIOp::create(builder, loc, context.extent, bytes);
 }
 
-Value mlir::moe::viewWeight(OpBuilder &builder, Location loc, lm::PackedType type,
-                        Value bytes, Value offset) {
+Value mlir::moe::viewWeight(OpBuilder &builder, Location loc,
+                            lm::PackedType type, Value bytes, Value offset) {
   return memref::ViewOp::create(builder, loc, lm::getPackedBufferType(type),
                                 bytes, offset, ValueRange());
 }

@@ -6,7 +6,6 @@ usage: bench/memory.py [--layers N] [--work FOLDER] [--moec MOEC]
 Writes a random checkpoint of OLMoE's shape with fewer layers, compiles it, and starts the executable, each time with the
 files that are read dropped from the page cache. Prints a table. Nothing else should use the disk meanwhile.
 """
-import argparse
 import json
 import os
 import pathlib
@@ -21,6 +20,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test/EndToEnd"))
 from compile_cost_test import OLMOE  # noqa: E402
+from measure import script  # noqa: E402
 
 BLOCK = 8 << 20
 ALLOWED = 200 << 20  # beside weights and KV cache
@@ -115,7 +115,7 @@ class Run:
         if self.process.returncode:
             said.seek(0)
             reason = (said.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-            raise SystemExit(f"memory.py: {command[0]} failed: {reason}")
+            script.fail(f"{command[0]} failed: {reason}")
         self.resident = usage.ru_maxrss * 1024
 
     def watch(self):
@@ -170,11 +170,12 @@ def start_rows(model):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--moec", type=pathlib.Path, default=ROOT / "build/bin/moec")
-    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build", help="where the files go: twice the checkpoint")
-    parser.add_argument("--layers", type=int, default=3, help="0.84 GB each, and 0.41 GB")
-    parser.add_argument("--hidden", type=int, help="of a smaller model, to try this script")
+    parser = script.Parser(__doc__.splitlines()[0])
+    parser.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
+    parser.add_argument("--work", type=script.folder, default=str(ROOT / "build"),
+                        help="where the files go: twice the checkpoint")
+    parser.add_argument("--layers", type=script.count, default=3, help="0.84 GB each, and 0.41 GB")
+    parser.add_argument("--hidden", type=script.count, help="of a smaller model, to try this script")
     args = parser.parse_args()
     config = OLMOE | dict(num_hidden_layers=args.layers)
     if args.hidden:
@@ -190,4 +191,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script.main(main)

@@ -6,7 +6,6 @@ setup   llama.cpp and ik_llama.cpp, from the source distributions of their Pytho
         quarter of an hour of all processors, at low priority.
 run     rounds of ceilings, ours, the peer, ours, ceilings; prints a row a cell, writes the raw rounds as JSON.
 """
-import argparse
 import dataclasses
 import itertools
 import json
@@ -16,8 +15,8 @@ import tempfile
 
 from measure import host
 host.prepare()
-from measure import (ceilings, layer, model, peer, peer_setup, results, rounds, tables, weights,  # noqa: E402
-                     workloads)
+from measure import (ceilings, layer, model, peer, peer_setup, results, rounds, script, tables,  # noqa: E402
+                     weights, workloads)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -37,6 +36,7 @@ MATCHES = tuple(Match(*words.split()) for words in (
     "vllm f32 f32", "vllm bf16 bf16", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
 WRONG = 0.25  # relative error of a row from which a peer's result is no result: 4 bits give 0.14
 QUICK_TOKENS = (1, 8, 64, 512)
+KINDS = ("layer", "model")
 
 
 class Run:
@@ -176,8 +176,9 @@ def run_models(run):
 
 def measure(args):
     if not peer_setup.known_versions():
-        raise SystemExit("peers.py: nothing in build/peers; run bench/peers.py setup first")
+        script.fail("nothing in build/peers; run bench/peers.py setup first")
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
+        layer.check_target(args.moec, pathlib.Path(folder), args.target)
         run = Run(args, pathlib.Path(folder))
         if "layer" in args.only:
             run_layers(run)
@@ -189,31 +190,30 @@ def measure(args):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script.Parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    words = lambda text: tuple(text.split(","))
+    words, peers = script.words, script.words(peer_setup.PEERS)
     set_up = commands.add_parser("setup")
     set_up.set_defaults(function=lambda args: peer_setup.set_up(args.peer))
-    set_up.add_argument("--peer", type=words, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
+    set_up.add_argument("--peer", type=peers, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
     run = commands.add_parser("run")
     run.set_defaults(function=measure)
-    numbers = lambda text: tuple(map(int, text.split(",")))
     run.add_argument("--quick", action="store_true", help="3 rounds a cell, OLMoE's shape, fewer tokens, 4 layers")
-    run.add_argument("--only", type=words, default=("layer", "model"), help="of layer,model")
-    run.add_argument("--peer", type=words, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
-    run.add_argument("--shape", type=words)
-    run.add_argument("--type", type=words, help="ours, of " + ",".join(weights.TYPES))
-    run.add_argument("-T", "--tokens", type=numbers)
-    run.add_argument("-t", "--threads", type=numbers, default=(1, 2))
-    run.add_argument("--rounds", type=int, help="rounds a cell that must count (15; --quick: 3)")
-    run.add_argument("--agree", type=float, default=5, help="percent by which a round's ceilings may differ")
-    run.add_argument("--others", type=float, default=100 * rounds.OTHERS, help="as bench/run.py's")
-    run.add_argument("--seconds", type=float, help="give a cell up after so long (300; --quick: 6)")
+    run.add_argument("--only", type=words(KINDS), default=KINDS, help="of " + ",".join(KINDS))
+    run.add_argument("--peer", type=peers, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
+    run.add_argument("--shape", type=words(workloads.SHAPES), help="of " + ",".join(workloads.SHAPES))
+    run.add_argument("--type", type=words(weights.TYPES), help="ours, of " + ",".join(weights.TYPES))
+    run.add_argument("-T", "--tokens", type=script.counts)
+    run.add_argument("-t", "--threads", type=script.counts, default=(1, 2))
+    run.add_argument("--rounds", type=script.count, help="rounds a cell that must count (15; --quick: 3)")
+    run.add_argument("--agree", type=script.amount, default=5, help="percent by which a round's ceilings may differ")
+    run.add_argument("--others", type=script.amount, default=100 * rounds.OTHERS, help="as bench/run.py's")
+    run.add_argument("--seconds", type=script.amount, help="give a cell up after so long (300; --quick: 6)")
     run.add_argument("--target", default="native", help="moec's --target")
-    run.add_argument("--layers", type=int, help="layers of the whole model, at most (16; --quick: 4)")
-    run.add_argument("--moec", type=pathlib.Path, default=ROOT / "build/bin/moec")
-    run.add_argument("--work", type=pathlib.Path, help="folder for weights")
-    run.add_argument("--out", type=pathlib.Path,
+    run.add_argument("--layers", type=script.count, help="layers of the whole model, at most (16; --quick: 4)")
+    run.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
+    run.add_argument("--work", type=script.folder, help="folder for weights")
+    run.add_argument("--out", type=script.output,
                      help="raw rounds (bench/results/peers.json; --quick: build/bench/quick-peers.json)")
     args = parser.parse_args()
     if args.function is measure:
@@ -230,9 +230,13 @@ def fill_in(args):
     args.seconds = args.seconds or (6 if quick else 300)
     args.layers = args.layers or (4 if quick else 16)
     args.out = args.out or ROOT / ("build/bench/quick-peers.json" if quick else "bench/results/peers.json")
-    args.threads = [count for count in args.threads if count <= len(host.CPUS)]
+    args.threads = host.possible_threads(args.threads)
+
+
+def main():
+    args = arguments()
+    return args.function(args)
 
 
 if __name__ == "__main__":
-    arguments_ = arguments()
-    sys.exit(arguments_.function(arguments_))
+    script.main(main)

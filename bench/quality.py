@@ -6,7 +6,6 @@ run     makes models and texts under build/quality, evaluates windows of held-ou
         What was made and measured of a window is kept; --resume goes on from there.
 report  writes docs/quality.md from that; measures nothing.
 """
-import argparse
 import concurrent.futures
 import pathlib
 import queue
@@ -16,7 +15,7 @@ import time
 
 import numpy as np
 
-from measure import divergence, evaluators, held_out, host, peer_setup, quality_page, results, subjects
+from measure import divergence, evaluators, held_out, host, peer_setup, quality_page, results, script, subjects
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FIELDS = ("kl", "same", "nll")
@@ -24,16 +23,15 @@ FIELDS = ("kl", "same", "nll")
 
 def measure_window(formats, ids, path):
     """Scores of each format, {key: {kl, same, nll}}; those in the file `path` are kept, the others are added to it."""
-    found = dict(np.load(path)) if path.exists() else {}
+    found = evaluators.read_arrays(path) if path.exists() else {}
     missing = [form for form in formats if f"{form.key()} kl" not in found]
     if missing:
         reference = divergence.Reference(formats[evaluators.REFERENCE].logits(ids[:-1]), ids[1:])
         for form in missing:
             logits = reference.logits if form == evaluators.REFERENCE else formats[form].logits(ids[:-1])
             found |= {f"{form.key()} {field}": value for field, value in reference.against(logits).items()}
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **found)
-        part.rename(path)
+        with script.whole(path) as made:
+            np.savez(made, **found)
     return found
 
 
@@ -52,7 +50,7 @@ class Windows:
         """A window's scores; None where time is up and there is none."""
         path = self.folder / f"{number:04}.npz"
         if time.monotonic() > self.end:
-            return dict(np.load(path)) if path.exists() else None
+            return evaluators.read_arrays(path) if path.exists() else None
         made = self.sets.get()
         try:
             wanted = {form: made[form] for form in self.formats_of(number, formats)}
@@ -112,6 +110,8 @@ def run_subject(args, subject):
     folder = model.folder / f"windows-{args.windows}x{args.context}"
     folder.mkdir(exist_ok=True)
     found = Windows(args, model, folder).all(windows, subject.formats)
+    if not found:
+        script.fail(f"{subject.name}: no window was evaluated in {args.minutes} minutes")
     cells = [cell(subject, model, form, found) for form in subject.formats]
     return cells, held_out.digest(documents) | {
         "tokens": len(ids), "weights": model.size, "quantised": model.quantised,
@@ -120,15 +120,15 @@ def run_subject(args, subject):
 
 
 def run(args):
-    if unknown := set(args.model) - set(subjects.SUBJECTS):
-        raise SystemExit(f"quality.py: no model {', '.join(sorted(unknown))}; there are {', '.join(subjects.SUBJECTS)}")
     if not evaluators.LOGITS.exists():
-        raise SystemExit("quality.py: no llama.cpp in build/peers; run bench/peers.py setup --peer llama.cpp first")
+        script.fail("no llama.cpp in build/peers; run bench/peers.py setup --peer llama.cpp first")
+    if args.out.exists():
+        results.read_plain(args.out, "cells", "models")  # said before hours are measured
     held_out.unpack_packages(args.work / "debian")
     for name in args.model:
         measured, about = run_subject(args, subjects.SUBJECTS[name])
         # Read only now: another run may have written another model's meanwhile.
-        kept = results.read_plain(args.out) if args.out.exists() else {"cells": [], "models": {}}
+        kept = results.read_plain(args.out, "cells", "models") if args.out.exists() else {"cells": [], "models": {}}
         cells = [each for each in kept["cells"] if each["model"] != name] + measured
         results.write(args.out, {"machine": host.describe(), "peers": peer_setup.known_versions(),
                                  "models": kept["models"] | {name: about}, "cells": cells})
@@ -136,34 +136,43 @@ def run(args):
 
 
 def report(args):
-    args.out.write_text(quality_page.page(results.read_plain(args.results)))
+    found = results.read_plain(args.results, "peers", "models", "cells")
+    try:
+        page = quality_page.page(found)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        script.fail(f"{args.results}: holds other results than expected: {type(error).__name__} {error}")
+    script.write_text(args.out, page)
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script.Parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     made = commands.add_parser("run")
     made.set_defaults(function=run)
-    made.add_argument("--model", type=lambda text: text.split(","), default=list(subjects.SUBJECTS),
+    made.add_argument("--model", type=script.words(subjects.SUBJECTS), default=tuple(subjects.SUBJECTS),
                       help="of " + ",".join(subjects.SUBJECTS))
-    made.add_argument("--windows", type=int, default=200)
-    made.add_argument("--context", type=int, default=256, help="tokens that are predicted in a window")
-    made.add_argument("--checks-every", type=int, default=1, metavar="N",
+    made.add_argument("--windows", type=script.count, default=200)
+    made.add_argument("--context", type=script.count, default=256, help="tokens that are predicted in a window")
+    made.add_argument("--checks-every", type=script.count, default=1, metavar="N",
                       help="llama.cpp's f32, and weights without rounded activations, on every Nth window only")
-    made.add_argument("--minutes", type=float, default=float("inf"), help="begin no window of a model after so long")
-    made.add_argument("--jobs", type=int, default=len(host.CPUS), help="windows at once")
-    made.add_argument("--threads", type=int, default=1, help="of each evaluation")
+    made.add_argument("--minutes", type=script.amount, default=float("inf"), help="begin no window of a model after so long")
+    made.add_argument("--jobs", type=script.count, default=len(host.CPUS), help="windows at once")
+    made.add_argument("--threads", type=script.count, default=1, help="of each evaluation")
     made.add_argument("--resume", action="store_true", help="keep what was measured before")
-    made.add_argument("--moec", type=pathlib.Path, default=ROOT / "build/bin/moec")
+    made.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
     made.add_argument("--work", type=pathlib.Path, default=ROOT / "build/quality")
-    made.add_argument("--out", type=pathlib.Path, default=ROOT / "bench/results/quality.json")
+    made.add_argument("--out", type=script.output, default=ROOT / "bench/results/quality.json")
     page = commands.add_parser("report")
     page.set_defaults(function=report)
     page.add_argument("--results", type=pathlib.Path, default=ROOT / "bench/results/quality.json")
-    page.add_argument("--out", type=pathlib.Path, default=ROOT / "docs/quality.md")
+    page.add_argument("--out", type=script.output, default=ROOT / "docs/quality.md")
     return parser.parse_args()
 
 
+def main():
+    args = arguments()
+    return args.function(args)
+
+
 if __name__ == "__main__":
-    arguments_ = arguments()
-    arguments_.function(arguments_)
+    script.main(main)

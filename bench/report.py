@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Writes docs/performance.md from the raw rounds in bench/results; measures nothing."""
-import argparse
 import itertools
 import pathlib
 
-from measure import results, tables
+from measure import results, script, tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -105,22 +104,30 @@ def peers(found):
     return text + "\n" + tables.markdown(head, rows)
 
 
+def page_of(write, paths):
+    """What `write` makes of results, whose cells may be of another script or version."""
+    try:
+        return write(results.read(*paths))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        return script.fail(f"{', '.join(map(str, paths))}: holds other results than expected: {type(error).__name__} {error}")
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script.Parser(__doc__)
     results_folder = ROOT / "bench/results"
     parser.add_argument("--own", type=pathlib.Path, nargs="+", default=sorted(results_folder.glob("own*.json")),
                         help="raw rounds of bench/run.py, of one run or several (bench/results/own*.json)")
     parser.add_argument("--peers", type=pathlib.Path, nargs="+", default=sorted(results_folder.glob("peers*.json")),
                         help="raw rounds of bench/peers.py (bench/results/peers*.json)")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs/performance.md")
+    parser.add_argument("--out", type=script.output, default=ROOT / "docs/performance.md")
     args = parser.parse_args()
     if not args.own:
-        raise SystemExit("report.py: no raw rounds; bench/run.py writes them")
-    text, tail = own(results.read(*args.own))
+        script.fail("no raw rounds; bench/run.py writes them")
+    text, tail = page_of(own, args.own)
     if args.peers:
-        text += peers(results.read(*args.peers))
-    args.out.write_text(HEADER + text + tail)
+        text += page_of(peers, args.peers)
+    script.write_text(args.out, HEADER + text + tail)
 
 
 if __name__ == "__main__":
-    main()
+    script.main(main)

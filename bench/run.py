@@ -4,7 +4,6 @@
 Prints a row for each cell as it is done, and writes the raw rounds as JSON. Ends with status 1 where a result is wrong or
 a figure lies above its ceiling.
 """
-import argparse
 import itertools
 import pathlib
 import sys
@@ -12,40 +11,40 @@ import tempfile
 
 from measure import host
 host.prepare()
-from measure import ceilings, layer, model, parts, results, rounds, tables, weights, workloads  # noqa: E402
+from measure import ceilings, layer, model, parts, results, rounds, script, tables, weights, workloads  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KINDS = ("layer", "parts", "model")
+ROUTINGS = ("uniform", "skewed")
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    numbers = lambda text: tuple(map(int, text.split(",")))
-    words = lambda text: tuple(text.split(","))
+    parser, words = script.Parser(__doc__), script.words
     parser.add_argument("--quick", action="store_true", help="a smaller grid, 3 rounds a cell: under ten minutes")
-    parser.add_argument("--only", type=words, default=KINDS, help="of layer,parts,model; 'ceilings' for them alone")
-    parser.add_argument("--shape", type=words, help="of " + ",".join(workloads.SHAPES))
-    parser.add_argument("--type", type=words, help="of " + ",".join(weights.TYPES))
-    parser.add_argument("--routing", type=words, help="of uniform,skewed")
-    parser.add_argument("-T", "--tokens", type=numbers, help="tokens a call")
-    parser.add_argument("-t", "--threads", type=numbers, default=(1, 2))
-    parser.add_argument("--rounds", type=int, help="rounds a cell that must count (15; --quick: 3)")
-    parser.add_argument("--agree", type=float, default=5, help="percent by which a round's ceilings may differ")
-    parser.add_argument("--others", type=float, default=100 * rounds.OTHERS,
+    parser.add_argument("--only", type=words((*KINDS, "ceilings")), default=KINDS,
+                        help="of layer,parts,model; 'ceilings' for them alone")
+    parser.add_argument("--shape", type=words(workloads.SHAPES), help="of " + ",".join(workloads.SHAPES))
+    parser.add_argument("--type", type=words(weights.TYPES), help="of " + ",".join(weights.TYPES))
+    parser.add_argument("--routing", type=words(ROUTINGS), help="of " + ",".join(ROUTINGS))
+    parser.add_argument("-T", "--tokens", type=script.counts, help="tokens a call")
+    parser.add_argument("-t", "--threads", type=script.counts, default=(1, 2))
+    parser.add_argument("--rounds", type=script.count, help="rounds a cell that must count (15; --quick: 3)")
+    parser.add_argument("--agree", type=script.amount, default=5, help="percent by which a round's ceilings may differ")
+    parser.add_argument("--others", type=script.amount, default=100 * rounds.OTHERS,
                         help="percent of the processors that other processes may take in a round; more only to try things")
-    parser.add_argument("--seconds", type=float, help="give a cell up after so long (120; --quick: 3)")
+    parser.add_argument("--seconds", type=script.amount, help="give a cell up after so long (120; --quick: 3)")
     parser.add_argument("--target", default="native", help="moec's --target")
-    parser.add_argument("--moec", type=pathlib.Path, default=ROOT / "build/bin/moec")
-    parser.add_argument("--work", type=pathlib.Path, help="folder for weights: about 6 GB, for the model 14 GB more")
-    parser.add_argument("--layers", type=int, help="layers of the whole model (16; --quick: 4)")
-    parser.add_argument("--out", type=pathlib.Path,
+    parser.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
+    parser.add_argument("--work", type=script.folder, help="folder for weights: about 6 GB, for the model 14 GB more")
+    parser.add_argument("--layers", type=script.count, help="layers of the whole model (16; --quick: 4)")
+    parser.add_argument("--out", type=script.output,
                         help="raw rounds (bench/results/own.json; --quick: build/bench/quick.json)")
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 15)
     args.seconds = args.seconds or (3 if args.quick else 120)
     args.layers = args.layers or (4 if args.quick else 16)
     args.out = args.out or (ROOT / "build/bench/quick.json" if args.quick else ROOT / "bench/results/own.json")
-    args.threads = [count for count in args.threads if count <= len(host.CPUS)]
+    args.threads = host.possible_threads(args.threads)
     return args
 
 
@@ -97,7 +96,7 @@ def wanted_layers(args):
     """Cells in the order in which they share a packed layer."""
     grid = (workloads.quick_layers if args.quick else workloads.full_layers)(args.threads)
     if args.shape and args.type and args.tokens:  # a grid of one's own
-        routings = args.routing or ("uniform", "skewed")
+        routings = args.routing or ROUTINGS
         grid = [workloads.LayerCell(shape, kind, tokens, routing, threads) for shape, kind, routing, threads, tokens
                 in itertools.product(args.shape, args.type, routings, args.threads, args.tokens)]
     keep = lambda value, allowed: not allowed or value in allowed
@@ -130,6 +129,7 @@ def run_layers(run):
 def main():
     args = arguments()
     with tempfile.TemporaryDirectory(dir=args.work) as name:
+        layer.check_target(args.moec, pathlib.Path(name), args.target)
         run = Run(args, pathlib.Path(name))
         for threads in args.threads:
             run.ceilings.find_finalists(threads)
@@ -145,4 +145,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script.main(main)

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 
-from . import weights
+from . import script, weights
 
 ELEMENTS = {"F32": ("f32", np.float32), "BF16": ("bf16", np.uint16), "F16": ("f16", np.uint16)}
 
@@ -26,12 +26,20 @@ def read_tensors(path):
 
 def read(folder):
     """(config, tensors) of a directory with one safetensors file."""
-    return json.loads((folder / "config.json").read_text()), read_tensors(folder / "model.safetensors")
+    try:
+        return json.loads((folder / "config.json").read_text()), read_tensors(folder / "model.safetensors")
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        return script.fail(f"{folder}: is no checkpoint: {error}; it is made anew once it is gone")
 
 
 def write(folder, config, tensors, tokenizer=None):
-    """A directory with f32 weights, and tokenizer.json of the directory `tokenizer` if it has one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A directory with f32 weights, and tokenizer.json of the directory `tokenizer` if it has one; whole or not at all."""
+    with script.whole(folder) as made:
+        made.mkdir()
+        write_files(made, config, tensors, tokenizer)
+
+
+def write_files(folder, config, tensors, tokenizer):
     (folder / "config.json").write_text(json.dumps(config | {"dtype": "float32"}, indent=1))
     header, offset = {}, 0
     for name, tensor in tensors.items():

@@ -3,10 +3,11 @@ import dataclasses
 import pathlib
 import subprocess
 import tempfile
+import zipfile
 
 import numpy as np
 
-from . import checkpoint, host, peer_setup, recast, weights
+from . import checkpoint, host, peer_setup, recast, script, weights
 
 PEER = peer_setup.LLAMA.name
 LOGITS = peer_setup.BUILD / "llama_logits"
@@ -47,10 +48,24 @@ DENSE = (Format(PEER, "F32", True), Format(PEER, "Q8_0, down Q6_K", True, ("ffn_
 
 def make(command):
     """Runs what makes a file; its last words are the error."""
-    done = host.run(command, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
-        raise SystemExit(f"quality.py: {pathlib.Path(command[0]).name}: {said}")
+    host.run(command, capture_output=True, text=True, check=True)
+
+
+def make_file(path, command):
+    """Runs command(path), which makes a file, unless there is one; a file is whole or not there."""
+    if not path.exists():
+        with script.whole(path) as made:
+            make(command(made))
+    return path
+
+
+def read_arrays(path):
+    """What NumPy wrote: the array of a .npy, or a dictionary of those of a .npz."""
+    try:
+        found = np.load(path)
+        return found if isinstance(found, np.ndarray) else dict(found)
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        return script.fail(f"{path}: is damaged: {error}; it is made anew once it is gone")
 
 
 class Executable:
@@ -63,8 +78,8 @@ class Executable:
         """f32 [tokens, vocabulary]"""
         with tempfile.NamedTemporaryFile(suffix=".npy") as out:
             subprocess.run([self.path, "logits", "--tokens", ",".join(map(str, ids)), "--out", out.name, "-t",
-                            str(self.threads)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            return np.load(out.name)
+                            str(self.threads)], check=True, capture_output=True)
+            return read_arrays(pathlib.Path(out.name))
 
     def close(self):
         pass
@@ -79,20 +94,28 @@ class Llama:
                                         stdout=subprocess.PIPE)
 
     def ask(self, line, more=b""):
-        self.process.stdin.write(line.encode() + b"\n" + more)
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(line.encode() + b"\n" + more)
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            self.ended()
+
+    def ended(self):
+        script.fail(f"llama_logits ended with status {self.process.wait()}")
 
     def logits(self, ids):
         self.ask("logits " + " ".join(map(str, ids)))
         raw = self.process.stdout.read(4 * len(ids) * self.vocabulary)
         if len(raw) < 4 * len(ids) * self.vocabulary:
-            raise SystemExit(f"quality.py: llama_logits ended with status {self.process.wait()}")
+            self.ended()
         return np.frombuffer(raw, np.float32).reshape(len(ids), self.vocabulary)
 
     def tokenize(self, text):
         raw = text.encode()
         self.ask(f"tokenize {len(raw)}", raw)
-        return list(map(int, self.process.stdout.readline().split()))
+        if not (line := self.process.stdout.readline()):
+            self.ended()
+        return list(map(int, line.split()))
 
     def close(self):
         self.process.stdin.close()
@@ -110,10 +133,7 @@ class Model:
         self.size = sum(tensor.size for tensor in tensors.values())
 
     def compile(self, source, name, *options):
-        path = self.folder / name
-        if not path.exists():
-            make([self.moec, source, "-o", path, *options])
-        return path
+        return make_file(self.folder / name, lambda path: [self.moec, source, "-o", path, *options])
 
     def executable(self, form):
         """Of a format by moec, or of floats that its quantisation stands for."""
@@ -128,22 +148,19 @@ class Model:
 
     def floats(self, dense):
         """The GGUF in f32."""
-        path = self.folder / ("dense.gguf" if dense else "experts.gguf")
-        if not path.exists():
-            make([peer_setup.TOOLS.python(), peer_setup.SOURCES / "checkpoint_gguf.py",
-                  self.dense if dense else self.folder / "checkpoint", path,
-                  *([self.vocabulary] if self.vocabulary else [])])
-        return path
+        source = self.dense if dense else self.folder / "checkpoint"
+        vocabulary = [self.vocabulary] if self.vocabulary else []
+        return make_file(self.folder / ("dense.gguf" if dense else "experts.gguf"), lambda path: [
+            peer_setup.TOOLS.python(), peer_setup.SOURCES / "checkpoint_gguf.py", source, path, *vocabulary])
 
     def gguf(self, form):
-        source, path = self.floats(form.dense), self.folder / f"{form.file()}.gguf"
+        source = self.floats(form.dense)
         if form.name == "F32":
             return source
-        if not path.exists():
-            kind = {"MXFP4": "MXFP4_MOE"}.get(form.name, form.name.split(",")[0])
-            make([QUANTISE, "--pure", "--token-embedding-type", "f32", "--output-tensor-type", "f32",
-                  *(word for each in form.overrides for word in ("--tensor-type", each)), source, path, kind])
-        return path
+        kind = {"MXFP4": "MXFP4_MOE"}.get(form.name, form.name.split(",")[0])
+        return make_file(self.folder / f"{form.file()}.gguf", lambda path: [
+            QUANTISE, "--pure", "--token-embedding-type", "f32", "--output-tensor-type", "f32",
+            *(word for each in form.overrides for word in ("--tensor-type", each)), source, path, kind])
 
     def bits(self, form):
         """Bits a weight of a layer's matrix: by definition (ours), by what the file lost (llama.cpp's)."""

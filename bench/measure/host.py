@@ -5,6 +5,8 @@ import subprocess
 
 import numpy as np
 
+from . import script
+
 # Libraries and peers use OpenMP: one thread a core, and idle ones that soon stop spinning, or they would slow
 # down the other party of a round.
 OPENMP = {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores", "KMP_BLOCKTIME": "20"}
@@ -21,6 +23,13 @@ def prepare():
 def free_affinity():
     """For children: OpenMP binds the thread that starts them to one core."""
     os.sched_setaffinity(0, CPUS)
+
+
+def possible_threads(counts):
+    """Those that have a processor each."""
+    if found := [count for count in counts if count <= len(CPUS)]:
+        return found
+    return script.fail(f"-t: there are {len(CPUS)} processors")
 
 
 def run(command, **options):

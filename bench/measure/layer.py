@@ -3,7 +3,7 @@ import subprocess
 
 import numpy as np
 
-from . import host, library, reference, rounds, routing, weights
+from . import host, library, reference, rounds, routing, script, weights
 from .workloads import SHAPES
 
 CALLS = 9          # a round, at most
@@ -102,12 +102,17 @@ def activation(moec, kind, folder, target):
     return "bf16" if library.compile_graph(moec, probe, folder, target, "probe")[1] == "bf16-dot-pairs" else "f32"
 
 
+def check_target(moec, folder, target):
+    """Ends the script with moec's own words where it does not know the target."""
+    library.compile_graph(moec, graph(SHAPES["tiny"], weights.TYPES["f32"], "f32"), folder, target, "target")
+
+
 def supported(moec, kind, folder, target="native"):
     """Whether this moec has such weights."""
     try:
         library.compile_graph(moec, graph(SHAPES["tiny"], kind, "f32"), folder, target, "supported")
-    except subprocess.CalledProcessError:
-        print(f"{kind.name}: skipped: this moec has no such weights", flush=True)
+    except subprocess.CalledProcessError as error:
+        print(f"{kind.name}: skipped: {script.last_line(error)}", flush=True)
         return False
     return True
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tarfile
 
-from . import host
+from . import host, script
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SOURCES = ROOT / "bench/peers"
@@ -112,7 +112,12 @@ def build(ggml):
 
 def known_versions():
     """Of the peers that were set up."""
-    return json.loads(VERSIONS.read_text()) if VERSIONS.exists() else {}
+    if not VERSIONS.exists():
+        return {}
+    try:
+        return json.loads(VERSIONS.read_text())
+    except ValueError as error:
+        return script.fail(f"{VERSIONS}: is no JSON: {error}; bench/peers.py setup writes it anew once it is gone")
 
 
 def versions(names):
@@ -135,5 +140,5 @@ def set_up(names):
             build(GGMLS[name])
         else:
             install(WHEELS[name])
-    VERSIONS.write_text(json.dumps(known_versions() | versions(names)))
+    script.write_text(VERSIONS, json.dumps(known_versions() | versions(names)))
     print(f"peers are in {BUILD.relative_to(ROOT)}")

@@ -1,6 +1,8 @@
 """Raw rounds as JSON: what was run, on what, and every round of every cell."""
 import json
 
+from . import script
+
 
 def short(value):
     """Five digits are more than a clock is good for."""
@@ -28,13 +30,12 @@ def write(path, results):
     results = short(results)
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in results.items() if key != "cells"]
     cells = ",\n".join(json.dumps(cell) for cell in results["cells"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("{" + ",\n".join(lines) + ',\n"cells": [\n' + cells + "\n]}\n")
+    script.write_text(path, "{" + ",\n".join(lines) + ',\n"cells": [\n' + cells + "\n]}\n")
 
 
 def read(*paths):
     """Results of several runs as one: each cell with what its run wanted, all else from the last."""
-    runs = [json.loads(path.read_text()) for path in paths]
+    runs = [read_plain(path, "machine", "command", "rounds", "others", "cells") for path in paths]
     for run in runs:
         for cell in run["cells"]:
             cell["wanted"], cell["others"] = run["rounds"], run["others"] / 100
@@ -45,6 +46,14 @@ def read(*paths):
     return merged
 
 
-def read_plain(path):
-    """One run's results as they are."""
-    return json.loads(path.read_text())
+def read_plain(path, *names):
+    """One run's results as they are, with at least these fields."""
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        script.fail(f"{path}: is no JSON: {error}")
+    if not isinstance(found, dict):
+        script.fail(f"{path}: holds no results")
+    if missing := [name for name in names if name not in found]:
+        script.fail(f"{path}: is not of this script: has no {', '.join(missing)}")
+    return found

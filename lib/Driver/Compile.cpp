@@ -260,12 +260,14 @@ bool Compilation::hasLayers() {
 }
 
 /// The runtime that executables are linked with is x86-64's.
-llvm::Error Compilation::checkForeign() {
+llvm::Error Compilation::checkCross() {
   for (const MachineDescription &each : machines)
-    if (each.isForeign() && emits(Emit::Executable))
+    if (each.isCross() && emits(Emit::Executable))
       return makeError("--target: executables are made for x86-64 only, not "
                        "for " +
-                       each.cpuName() + "; expected --emit=obj, asm or llvm");
+                       each.cpuName() +
+                       "; expected --emit=obj, asm, llvm or mlir, or lib and "
+                       "header of a .mlir file");
   return llvm::Error::success();
 }
 
@@ -278,7 +280,7 @@ llvm::Error Compilation::prepare() {
   if (!described)
     return described.takeError();
   machines = std::move(*described);
-  if (llvm::Error error = checkForeign())
+  if (llvm::Error error = checkCross())
     return error;
   DialectRegistry registry;
   registerDialects(registry);

@@ -185,7 +185,7 @@ llvm::Error Compilation::emitLibrary() {
   return link(output, {objectBytes()},
               [&](const LinkKit &kit, ArrayRef<std::string> objects,
                   StringRef file) {
-                return linkLibrary(machine.isForeign() ? kit.foreign() : kit,
+                return linkLibrary(machine.isCross() ? kit.cross() : kit,
                                    objects.front(), file,
                                    llvm::sys::path::filename(output));
               });

@@ -153,8 +153,24 @@ static std::string whyOneSlot(Operation *op) {
   if (!missed)
     return {};
   return llvm::formatv(
-      "one token's work is one thread's: fewer than {0} columns are not cut",
-      kColumnCutPanels * 16);
+      "one token's work is one thread's: a weight of fewer than {0} panels of "
+      "16 columns, gate's and up's alike, is not cut",
+      kColumnCutPanels);
+}
+
+/// Columns that a weight has before it is packed into panels; those of a gate
+/// and of up lie in panels of their own.
+static int64_t weightColumns(lm::LinearOp op) {
+  return columnsOf(op.getOuts().front());
+}
+
+static int64_t weightColumns(lm::GatedLinearOp op) {
+  return 2 * columnsOf(op.getOuts().front());
+}
+
+static int64_t weightColumns(mlir::moe::GroupedMatmulOp op) {
+  bool hasGate = op.getFunction() || op.getPaired();
+  return (hasGate ? 2 : 1) * columnsOf(op.getOuts().front());
 }
 
 static std::string whyPadded(Operation *op) {
@@ -166,10 +182,10 @@ static std::string whyPadded(Operation *op) {
                          all - columns, all);
   };
   return TypeSwitch<Operation *, std::string>(op)
-      .Case([&](lm::LinearOp linear) {
-        return padded(PackedWeight::of(linear),
-                      columnsOf(linear.getOuts().front()));
-      })
+      .Case<lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp>(
+          [&](auto product) {
+            return padded(PackedWeight::of(product), weightColumns(product));
+          })
       .Case([&](mlir::moe::RouteOp route) {
         return padded(PackedWeight::of(route.getGate()), route.getExperts());
       })
@@ -325,12 +341,10 @@ static std::string layersText(ArrayRef<int64_t> layers) {
 /// The layers that each private function is.
 static llvm::StringMap<SmallVector<int64_t>> layersOf(ModuleOp module) {
   llvm::StringMap<SmallVector<int64_t>> layers;
-  for (auto function : module.getOps<func::FuncOp>()) {
-    int64_t layer = 0;
+  for (auto function : module.getOps<func::FuncOp>())
     if (function->hasAttr(mlir::moe::kStepAttr))
-      for (auto call : function.getOps<func::CallOp>())
-        layers[call.getCallee()].push_back(layer++);
-  }
+      for (auto [layer, call] : llvm::enumerate(layerCallsOf(function)))
+        layers[call.getCallee()].push_back(layer);
   return layers;
 }
 

@@ -16,6 +16,8 @@
 #include "lib/Kernels/MicroKernel.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Object/ELFObjectFile.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -39,14 +41,33 @@ static StringRef byteProducts(const kernels::Target &target) {
                             : "VPMADDUBSW (nibbles) and VPMADDWD (bytes)";
 }
 
+/// "6 rows (f32), 5 (bf16, f16)": of the largest tile, by the weight's format.
+static std::string tileRows(ArrayRef<lm::Format> formats,
+                            const kernels::Target &target) {
+  llvm::MapVector<int64_t, SmallVector<StringRef>> names;
+  for (lm::Format format : formats)
+    names[kernels::TileFamily::of(format, target).maxRows(target)].push_back(
+        lm::stringifyFormat(format));
+  std::string text;
+  for (const auto &[rows, those] : names) {
+    std::string most = std::to_string(rows);
+    text += text.empty() ? most + " rows" : ", " + most;
+    if (names.size() > 1)
+      text += " (" + llvm::join(those, ", ") + ")";
+  }
+  return text;
+}
+
 void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
   const kernels::Target &target = machine.kernels;
   say() << machine.cpuName() << ": "
         << (isHost(asked) ? "this host" : "--target") << ", " << target.lanes
         << " lanes of f32, " << target.registers
         << (target.isAArch64() ? " pairs of" : "")
-        << " vector registers, tiles of up to " << target.maxTileRows()
-        << " rows\n";
+        << " vector registers, tiles of up to "
+        << tileRows({lm::Format::F32, lm::Format::BF16, lm::Format::F16},
+                    target)
+        << "\n";
   bool pairs = target.recipe == kernels::Recipe::DotPairs;
   StringRef why =
       target.emulate ? "--emulate-isa"
@@ -56,14 +77,15 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
           ? "VDPBF16PS is slower than widening on this CPU"
           : "the target has no VDPBF16PS";
   say() << "recipe " << target.recipeName() << ": " << why << "\n";
-  say()
-      << "quantised weights: recipe "
-      << (target.floatActivations
-              ? "widen-f32-fma, activations f32"
-              : "group-sums, products by " + byteProducts(target).str())
-      << ", tiles of up to "
-      << kernels::TileFamily::of(mlir::lm::Format::Int8, target).maxRows(target)
-      << " rows\n";
+  say() << "quantised weights: recipe "
+        << (target.floatActivations
+                ? "widen-f32-fma, activations f32"
+                : "group-sums, products by " + byteProducts(target).str())
+        << ", tiles of up to "
+        << tileRows({lm::Format::Int8, lm::Format::Int4, lm::Format::Int4Min,
+                     lm::Format::MXFP4},
+                    target)
+        << "\n";
 }
 
 //===----------------------------------------------------------------------===//

@@ -129,12 +129,14 @@ static int64_t bytesOf(Value buffer) {
   return type.getNumElements() * type.getElementTypeBitWidth() / 8;
 }
 
-/// Experts that a token chooses: slots of the plan that a product reads.
+/// Experts that a token chooses: slots of the plan that a product reads, which
+/// a dispatch in the same function writes. A function that takes a plan has no
+/// buffer form.
 static int64_t slotsOf(mlir::moe::GroupedMatmulOp op) {
-  for (Operation *user : op.getPlan().front().getUsers())
-    if (auto dispatch = dyn_cast<mlir::moe::DispatchOp>(user))
-      return columnsOf(dispatch.getIds());
-  return 1;
+  auto users = op.getPlan().front().getUsers();
+  auto dispatch = llvm::find_if(users, llvm::IsaPred<mlir::moe::DispatchOp>);
+  assert(dispatch != users.end() && "nothing writes a plan that is read");
+  return columnsOf(cast<mlir::moe::DispatchOp>(*dispatch).getIds());
 }
 
 static void addCost(StepPart &part, lm::EmbeddingOp op) {
@@ -294,19 +296,24 @@ void StepReader::addOwn(SmallVector<DescribedPart> &own) {
   own.clear();
 }
 
+SmallVector<func::CallOp> moec::kernels::layerCallsOf(func::FuncOp step) {
+  return llvm::to_vector(step.getOps<func::CallOp>());
+}
+
 void StepReader::read(func::FuncOp step) {
   SmallVector<DescribedPart> all = describe(step, names, target), own;
   auto next = all.begin();
-  int64_t layer = 0;
+  SmallVector<func::CallOp> calls = layerCallsOf(step);
+  func::CallOp *call = calls.begin();
   for (Operation &op : step.getBody().front()) {
     if (next != all.end() && next->op == &op)
       own.push_back(std::move(*next++));
-    auto call = dyn_cast<func::CallOp>(op);
-    if (!call)
+    if (call == calls.end() || *call != &op)
       continue;
     addOwn(own);
-    auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
-    parts.order.push_back({bodyOf(callee), layer++});
+    auto callee = symbols.lookup<func::FuncOp>(call->getCallee());
+    assert(callee && "phase buffers checks what a step calls");
+    parts.order.push_back({bodyOf(callee), call++ - calls.begin()});
   }
   addOwn(own);
 }

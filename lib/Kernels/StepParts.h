@@ -25,6 +25,9 @@ struct DescribedPart {
 /// The ops of a function in phase `buffers` that become kernels, in order.
 llvm::SmallVector<DescribedPart> describeParts(mlir::func::FuncOp function);
 
+/// The calls of a step's layers: the i-th is of layer i.
+llvm::SmallVector<mlir::func::CallOp> layerCallsOf(mlir::func::FuncOp step);
+
 /// The parts of a model's step (`lm.step`), phase `buffers`; empty if the
 /// module has none.
 moe::runtime::StepParts describeStep(mlir::ModuleOp module);

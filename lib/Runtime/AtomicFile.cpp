@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace moe::runtime {
 
@@ -83,6 +84,29 @@ Result<void> AtomicFile::commit() {
     return fail(path, ": cannot create: ", std::strerror(errno));
   temporary.clear();
   return {};
+}
+
+static bool isSameInode(const struct stat &a, const struct stat &b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool nameSameFile(const std::string &a, const std::string &b) {
+  struct stat first, second;
+  bool hasFirst = stat(a.c_str(), &first) == 0;
+  bool hasSecond = stat(b.c_str(), &second) == 0;
+  if (hasFirst || hasSecond)
+    return hasFirst && hasSecond && isSameInode(first, second);
+  // Of files to come, where they would lie.
+  auto split = [](const std::string &path) {
+    size_t slash = path.rfind('/');
+    return slash == path.npos
+               ? std::pair(std::string("."), path)
+               : std::pair(path.substr(0, slash + 1), path.substr(slash + 1));
+  };
+  auto [folderA, nameA] = split(a);
+  auto [folderB, nameB] = split(b);
+  return nameA == nameB && stat(folderA.c_str(), &first) == 0 &&
+         stat(folderB.c_str(), &second) == 0 && isSameInode(first, second);
 }
 
 } // namespace moe::runtime

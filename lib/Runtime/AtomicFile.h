@@ -32,6 +32,9 @@ private:
   int fd = -1;
 };
 
+/// Whether both paths name one file, there or not yet.
+bool nameSameFile(const std::string &a, const std::string &b);
+
 } // namespace moe::runtime
 
 #endif // MOE_RUNTIME_ATOMICFILE_H

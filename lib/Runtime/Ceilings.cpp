@@ -103,44 +103,63 @@ LOOP(fmaWide, "avx512f", __m512, 24, _mm512_fmadd_ps(x, w, sum[i]), OPAQUE_WIDE)
 LOOP(fma, "avx2,fma", __m256, 10, _mm256_fmadd_ps(x, w, sum[i]), OPAQUE)
 LOOP(pairs, "avx512f,avx512bf16", __m512, 24,
      _mm512_dpbf16_ps(sum[i], (__m512bh)x, (__m512bh)w), OPAQUE_WIDE)
-LOOP(quads, "avx512f,avx512vnni", __m512i, 24,
+LOOP(quadsWide, "avx512f,avx512vnni", __m512i, 24,
      _mm512_dpbusd_epi32(sum[i], x, w), OPAQUE_WIDE)
+LOOP(quads, "avx2,avxvnni", __m256i, 12, _mm256_dpbusd_avx_epi32(sum[i], x, w),
+     OPAQUE)
+// Two instructions for a step, of which the first takes the chain's sum: one
+// product for all chains would be made once.
+LOOP(bytesWide, "avx512f,avx512bw", __m512i, 24,
+     _mm512_add_epi16(sum[i], _mm512_maddubs_epi16(x, sum[i])), OPAQUE_WIDE)
 LOOP(bytes, "avx2", __m256i, 10,
      _mm256_add_epi16(sum[i], _mm256_maddubs_epi16(x, sum[i])), OPAQUE)
+LOOP(halvesWide, "avx512f,avx512bw", __m512i, 24,
+     _mm512_add_epi32(sum[i], _mm512_madd_epi16(x, sum[i])), OPAQUE_WIDE)
+LOOP(halves, "avx2", __m256i, 10,
+     _mm256_add_epi32(sum[i], _mm256_madd_epi16(x, sum[i])), OPAQUE)
 #undef LOOP
 
-namespace {
-struct Loop {
-  const char *recipe;
-  /// Features of the target (CheckedFeatures.def) without which the code does
-  /// not use it.
-  const char *feature;
-  void (*run)(int64_t rounds);
-  /// Of one round: 2 for a multiply-add.
-  double flops;
-};
-} // namespace
+static constexpr PeakLoop kFloats = {"vfmadd ymm", fma, 10 * 8 * 2},
+                          kFloatsWide = {"vfmadd zmm", fmaWide, 24 * 16 * 2},
+                          kPairs = {"vdpbf16ps zmm", pairs, 24 * 32 * 2},
+                          kQuads = {"vpdpbusd ymm", quads, 12 * 32 * 2},
+                          kQuadsWide = {"vpdpbusd zmm", quadsWide, 24 * 64 * 2},
+                          kBytes = {"vpmaddubsw ymm", bytes, 10 * 32 * 2},
+                          kBytesWide = {"vpmaddubsw zmm", bytesWide,
+                                        24 * 64 * 2},
+                          kHalves = {"vpmaddwd ymm", halves, 10 * 16 * 2},
+                          kHalvesWide = {"vpmaddwd zmm", halvesWide,
+                                         24 * 32 * 2};
 
-/// The first one that the target has is the one its code uses.
-static constexpr Loop kLoops[] = {
-    {"widen-f32-fma", "avx512f", fmaWide, 24 * 16 * 2},
-    {"widen-f32-fma", "avx2", fma, 10 * 8 * 2},
-    {"bf16-dot-pairs", "avx512bf16", pairs, 24 * 32 * 2},
-    {"group-sums", "avx512vnni", quads, 24 * 64 * 2},
-    {"group-sums", "avx2", bytes, 10 * 32 * 2},
-};
+static bool has(const TargetInfo &target, const char *feature) {
+  return std::ranges::count(target.features, feature) > 0;
+}
 
-double measurePeak(const std::string &recipe, const TargetInfo &target,
-                   int64_t threads) {
-  static constexpr int64_t kRounds = 2000;
-  for (const Loop &loop : kLoops)
-    if (recipe == loop.recipe &&
-        std::ranges::count(target.features, loop.feature))
-      return bestRateOf(threads, 0.01, [&](int) {
-        loop.run(kRounds);
-        return loop.flops * double(kRounds);
-      });
-  return 0;
+/// As the compiler chooses (fromX86Features, byteDotOf): without VPDPBUSD only
+/// codes of a few bits are multiplied as bytes.
+static const PeakLoop &integerLoop(const TargetInfo &target, bool isWide,
+                                   const std::string &format) {
+  if (has(target, isWide ? "avx512vnni" : "avxvnni"))
+    return isWide ? kQuadsWide : kQuads;
+  if (format == "int8")
+    return isWide ? kHalvesWide : kHalves;
+  return isWide ? kBytesWide : kBytes;
+}
+
+const PeakLoop *findPeakLoop(const std::string &recipe,
+                             const TargetInfo &target,
+                             const std::string &format) {
+  if (!has(target, "avx2"))
+    return nullptr;
+  bool isWide = has(target, "avx512f") && has(target, "avx512bw") &&
+                has(target, "avx512vl") && has(target, "avx512dq");
+  if (recipe == "widen-f32-fma")
+    return isWide ? &kFloatsWide : &kFloats;
+  if (recipe == "bf16-dot-pairs")
+    return isWide && has(target, "avx512bf16") ? &kPairs : nullptr;
+  if (recipe == "group-sums")
+    return &integerLoop(target, isWide, format);
+  return nullptr;
 }
 
 double measureReadRate(Bytes memory, int64_t threads) {
@@ -159,12 +178,23 @@ double measureReadRate(Bytes memory, int64_t threads) {
 
 #else
 
-double measurePeak(const std::string &, const TargetInfo &, int64_t) {
-  return 0;
+const PeakLoop *findPeakLoop(const std::string &, const TargetInfo &,
+                             const std::string &) {
+  return nullptr;
 }
 
 double measureReadRate(Bytes, int64_t) { return 0; }
 
 #endif
+
+double measurePeak(const PeakLoop *loop, int64_t threads) {
+  static constexpr int64_t kRounds = 2000;
+  if (!loop)
+    return 0;
+  return bestRateOf(threads, 0.01, [&](int) {
+    loop->run(kRounds);
+    return loop->flops * double(kRounds);
+  });
+}
 
 } // namespace moe::runtime

@@ -16,10 +16,23 @@ namespace moe::runtime {
 /// it, each its own part, again and again; best of several tries.
 double measureReadRate(Bytes memory, int64_t threads);
 
-/// FLOPs a second of a recipe (docs/numerics.md), in registers, with the
-/// instructions of the code's target; 0 where there is no loop for it.
-double measurePeak(const std::string &recipe, const TargetInfo &target,
-                   int64_t threads);
+/// A loop of one instruction that multiplies, in registers.
+struct PeakLoop {
+  const char *instruction;
+  void (*run)(int64_t rounds);
+  /// Of one round: 2 for a multiply-add.
+  double flops;
+};
+
+/// Of the instruction by which code for `target` computes a recipe
+/// (docs/numerics.md), on weights of `format` ("int8") if they are quantised;
+/// null where there is no such loop.
+const PeakLoop *findPeakLoop(const std::string &recipe,
+                             const TargetInfo &target,
+                             const std::string &format);
+
+/// FLOPs a second; 0 without a loop.
+double measurePeak(const PeakLoop *loop, int64_t threads);
 
 } // namespace moe::runtime
 

@@ -6,6 +6,8 @@
 
 #include "StepPartsReader.h"
 
+#include <optional>
+
 namespace moe::runtime {
 
 using nlohmann::json;
@@ -15,6 +17,16 @@ using nlohmann::json;
 static constexpr size_t kMaxParts = 4096;
 static constexpr size_t kMaxRuns = size_t(1) << 20;
 static constexpr int64_t kMaxCost = int64_t(1) << 46;
+
+/// An integer of [min, max]; JSON's may be wider than 64 bits with sign.
+static std::optional<int64_t> integerIn(const json &value, int64_t min,
+                                        int64_t max) {
+  if (!value.is_number_integer() ||
+      (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX))
+    return std::nullopt;
+  auto number = value.get<int64_t>();
+  return number >= min && number <= max ? std::optional(number) : std::nullopt;
+}
 
 /// Costs that are 0 are left out of the header.
 static int64_t readCost(JsonFields &fields, const char *name) {
@@ -37,10 +49,10 @@ static StepPart readPart(JsonFields &fields, size_t types) {
   if (!fields.find("cache_bytes"))
     return part;
   for (const json &bytes : fields.array("cache_bytes")) {
-    if (!bytes.is_number_integer() || bytes < 0 || bytes > kMaxCost)
-      fields.reject("cache_bytes", "expected sizes in bytes");
+    if (std::optional<int64_t> size = integerIn(bytes, 0, kMaxCost))
+      part.cacheBytes.push_back(*size);
     else
-      part.cacheBytes.push_back(bytes.get<int64_t>());
+      fields.reject("cache_bytes", "expected sizes in bytes");
   }
   if (part.cacheBytes.size() != types)
     fields.reject("cache_bytes", "expected a size for each of step.kv_types");
@@ -67,12 +79,14 @@ static std::vector<StepPart> readBody(const json &entries, JsonFields &fields,
 /// Adds a run, and its parts to `total`: a profile has all of them in memory.
 static void readRun(const json &entry, JsonFields &fields, StepParts &parts,
                     int64_t layers, size_t &total) {
-  bool isPair = entry.is_array() && entry.size() == 2 &&
-                entry[0].is_number_integer() && entry[1].is_number_integer();
-  if (!isPair || entry[0] < 0 || entry[0] >= parts.bodies.size() ||
-      entry[1] < -1 || entry[1] >= layers)
+  std::optional<int64_t> body, layer;
+  if (entry.is_array() && entry.size() == 2) {
+    body = integerIn(entry[0], 0, int64_t(parts.bodies.size()) - 1);
+    layer = integerIn(entry[1], -1, layers - 1);
+  }
+  if (!body || !layer)
     return fields.reject("order", "expected pairs of a body and a layer or -1");
-  parts.order.push_back({entry[0].get<size_t>(), entry[1].get<int64_t>()});
+  parts.order.push_back({size_t(*body), *layer});
   total += parts.bodies[parts.order.back().body].size();
   if (total > kMaxRuns)
     fields.reject("order", "too many parts");

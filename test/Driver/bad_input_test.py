@@ -128,6 +128,8 @@ COMMAND_LINES = [
     ("machine of 32 bits", GOOD, ["--target=armv7-a", *OUT], ["--target: unknown machine 'armv7-a'", "armv8-a"]),
     ("odd chunk", GOOD, ["--chunk=17", *OUT], ["--chunk: expected a multiple of 16", "'17'"]),
     ("one ceiling", GOOD, ["--ceilings=25", *OUT], ["--ceilings: expected GB/s,GFLOP/s", "'25'"]),
+    *((f"ceiling {text}", GOOD, [f"--ceilings={text}", *OUT], ["--ceilings: expected GB/s,GFLOP/s", f"'{text}'"])
+      for text in ("1e-320,300", "25,1e-320", "25,1e999", "nan,300", "25,inf", "-25,300", "25,300,1")),
     ("ceiling of nothing", GOOD, ["--ceilings=0,300", *OUT], ["--ceilings: expected GB/s,GFLOP/s", "'0,300'"]),
     ("format", GOOD, ["--quant=q8_0", *OUT], ["--quant: expected int8, int4, int4_min or mxfp4, got 'q8_0'"]),
     ("format of floats", GOOD, ["--quant=bf16", *OUT], ["--quant: expected int8", "'bf16'"]),

@@ -87,6 +87,20 @@ def stripped(case):
     case.works(path, *QUESTION)
 
 
+def stripped_by_llvm(case):
+    """llvm-strip takes away what is not loaded, unless it is told to keep it or to do as GNU's (docs/executable-format.md)."""
+    strip = shutil.which("llvm-strip-22") or shutil.which("llvm-strip")
+    if not strip:
+        return
+    for options in (["--keep-section=.moe.payload"], ["--strip-all-gnu"], ["--strip-debug"]):
+        path = case.copy(lambda data: None)
+        subprocess.run([strip, *options, path], check=True)
+        case.works(path, *QUESTION)
+    subprocess.run([strip, path], check=True)
+    case.complains([path, *QUESTION], "payload was not found", "no section .moe.payload", "--weights FILE")
+    case.works(path, *QUESTION, "--weights", case.model)
+
+
 def started(case):
     case.works("/lib64/ld-linux-x86-64.so.2", case.model, *QUESTION)
     link = case.folder / "link"
@@ -149,7 +163,7 @@ def named(case):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         case = Case(pathlib.Path(folder))
-        for part in (damaged, stripped, started, external, foreign, files, named):
+        for part in (damaged, stripped, stripped_by_llvm, started, external, foreign, files, named):
             print(part.__name__, flush=True)
             part(case)
 

@@ -18,6 +18,22 @@ MOEC, GOLDENS = sys.argv[1], pathlib.Path(sys.argv[2])
 READ, PEAK = 10, 100  # GB/s and GFLOP/s
 
 
+PADDED = """
+func.func @linear(%x: tensor<?x64xf32>, %w: tensor<19x64xf32>) -> tensor<?x19xf32> {
+  %y = lm.linear %x, %w : (tensor<?x64xf32>, tensor<19x64xf32>) -> tensor<?x19xf32>
+  return %y : tensor<?x19xf32>
+}
+func.func @gated(%x: tensor<?x64xf32>, %w: tensor<42x64xf32>) -> tensor<?x21xf32> {
+  %y = lm.gated_linear %x, %w <silu> : (tensor<?x64xf32>, tensor<42x64xf32>) -> tensor<?x21xf32>
+  return %y : tensor<?x21xf32>
+}
+func.func @wide(%x: tensor<?x64xf32>, %w: tensor<240x64xf32>) -> tensor<?x120xf32> {
+  %y = lm.gated_linear %x, %w <silu> : (tensor<?x64xf32>, tensor<240x64xf32>) -> tensor<?x120xf32>
+  return %y : tensor<?x120xf32>
+}
+"""
+
+
 def run(*command):
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
@@ -154,7 +170,8 @@ def check_remarks(folder):
     for expected in ("layers 0-1: attn.q: 'lm.linear' by ", "layers 0-1: attention: 'lm.attention' by widen-f32-fma, ",
                      "cache of bf16|f32|f16|q8_0", "layers 0-1: router: 'moe.route' by ", "choice of 3 of 8", "+ gather + silu gate",
                      "step: head: 'lm.linear' by ", "a token ", "512 tokens ", "attn.q, attn.k, attn.v: missed: one product",
-                     "attn.q, attn.k, attn.v, attn.o: missed: one token's work is one thread's", "add: missed: a loop of its own",
+                     "attn.q, attn.k, attn.v, attn.o: missed: one token's work is one thread's: a weight of fewer than 16 ",
+                     "add: missed: a loop of its own",
                      "router: missed: 24 of 32 columns that it reads are padding", "layers 0-1: without products: "):
         assert expected in text, (expected, text)
     # The head's time for a token, by the rate that is given: 128 x 64 numbers of 2 bytes.
@@ -163,6 +180,25 @@ def check_remarks(folder):
     # Layers that differ are said apart.
     _, lines = compile_model(GOLDENS / "qwen2_moe", folder)
     assert any("layers 0, 2: " in line for line in lines) and any("layer 1: " in line for line in lines), lines
+    # Tiles are as large as the registers of a machine hold, by format.
+    for machine, options, expected in (
+            ("x86-64-v3", [], "tiles of up to 6 rows (f32, bf16), 4 (f16)"),
+            ("armv8-a", [], "tiles of up to 6 rows (f32), 5 (bf16), 4 (f16)"),
+            ("armv8-a", [], "(bytes), tiles of up to 4 rows"),
+            ("armv8-a", ["--quant=int8", "--act=f32"], "tiles of up to 4 rows (int8, int4), 3 (int4_min, mxfp4)")):
+        done = ok(MOEC, GOLDENS / "olmoe", f"--target={machine}", "--emit=obj", "-o", folder / "tiles.o", "--remarks",
+                  *options)
+        assert expected + "\n" in done.stderr, (machine, expected, done.stderr)
+    # What is padded: gate and up each to whole panels, and panels to pairs.
+    graph = folder / "padded.mlir"
+    graph.write_text(PADDED)
+    done = ok(MOEC, graph, "--emit=obj", "--target=x86-64-v3", "-o", folder / "padded.o", "--remarks")
+    for expected in ("@gated: gated_linear: missed: 22 of 64 columns that it reads are padding",
+                     "@gated: gated_linear: missed: one token's work is one thread's: a weight of fewer than 16 panels",
+                     "@linear: linear: missed: 13 of 32 columns that it reads are padding",
+                     "@wide: gated_linear: missed: 16 of 256 columns that it reads are padding"):
+        assert expected in done.stderr, (expected, done.stderr)
+    assert "@wide: gated_linear: missed: one token" not in done.stderr, done.stderr
     # A graph says its functions by name.
     graph = folder / "layer.mlir"
     shutil.copy(pathlib.Path(MOEC).parents[2] / "examples" / "layer" / "layer.mlir", graph)

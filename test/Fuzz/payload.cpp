@@ -42,6 +42,11 @@ void tryPayload(Bytes bytes) {
         check(*size >= 0);
     if (Result<int64_t> size = arenaBytes(step, step.chunk, 1024))
       check(*size >= 0);
+    for (const StepParts::Run &run : version.parts.order) {
+      check(run.layer >= -1 && run.layer < payload->model.layers);
+      for (const StepPart &part : version.parts.bodies.at(run.body))
+        check(workOf(part, {7, 3, 1, last.keys, last.values}, 2).bytes >= 0);
+    }
   }
 }
 

@@ -11,6 +11,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
+#include <cmath>
 #include <thread>
 
 using namespace moec;
@@ -117,10 +118,13 @@ static llvm::Error readJobs(StringRef text, CompileOptions &options) {
 }
 
 static llvm::Error readCeilings(StringRef text, CompileOptions &options) {
+  // Times by a rate below the normal numbers would be infinite.
+  auto read = [](StringRef text, double &rate) {
+    return !text.getAsDouble(rate) && std::isnormal(rate) && rate > 0 &&
+           rate < 1e9;
+  };
   auto [bytes, flops] = text.split(',');
-  if (bytes.getAsDouble(options.readRate) || flops.getAsDouble(options.peak) ||
-      !(options.readRate > 0 && options.readRate < 1e9) ||
-      !(options.peak > 0 && options.peak < 1e9))
+  if (!read(bytes, options.readRate) || !read(flops, options.peak))
     return makeError("--ceilings: expected GB/s,GFLOP/s, as in 25,300, got '" +
                      text + "'");
   options.readRate *= 1e9;

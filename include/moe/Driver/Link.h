@@ -22,8 +22,8 @@ struct LinkKit {
   /// The kit beside the running program (../lib/moe/kit).
   static llvm::Expected<LinkKit> find(const char *argv0);
 
-  /// The part of it for libraries of AArch64.
-  LinkKit foreign() const { return {directory + "/aarch64"}; }
+  /// The part of it for cross compilation: libraries of AArch64.
+  LinkKit cross() const { return {directory + "/aarch64"}; }
 };
 
 /// What an executable needs of the system that runs it: libc and libm, or

@@ -27,8 +27,9 @@ struct MachineDescription {
 
   /// "znver4 (AVX-512)"
   std::string cpuName() const;
-  /// Whether this compiler's own machines do not run its code.
-  bool isForeign() const { return kernels.isAArch64(); }
+  /// Whether compiling for it is cross compilation: machines that the compiler
+  /// runs on do not run its code.
+  bool isCross() const { return kernels.isAArch64(); }
   /// "target znver4 (AVX-512), recipe bf16-dot-pairs"
   std::string describe() const;
 };

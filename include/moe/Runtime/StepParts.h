@@ -15,7 +15,8 @@
 
 namespace moe::runtime {
 
-/// One kernel: a loop that all threads share, and the barrier behind it.
+/// One kernel: a loop that all threads share, and the barrier behind it. That
+/// there is one is checked where a profile hears it (StepProfile::end).
 struct StepPart {
   /// Without its dialect: "linear".
   std::string op;

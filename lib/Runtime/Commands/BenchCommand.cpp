@@ -118,8 +118,11 @@ static Ceilings findCeilings(const CommandContext &context, int64_t threads) {
     for (const StepPart &part : body)
       if (!part.recipe.empty() && !ceilings.peaks.contains(part.recipe))
         ceilings.peaks[part.recipe] =
-            options.peak ? *options.peak * 1e9
-                         : measurePeak(part.recipe, payload.target(), threads);
+            options.peak
+                ? *options.peak * 1e9
+                : measurePeak(findPeakLoop(part.recipe, payload.target(),
+                                           payload.model.quantisation),
+                              threads);
   return ceilings;
 }
 

@@ -17,7 +17,7 @@ Result<int> logitsCommand(const CommandContext &context) {
   Result<std::vector<int32_t>> tokens = parseTokenList(options.tokens, vocab);
   if (!tokens)
     return passOn(tokens);
-  if (options.out == options.traceRouting)
+  if (nameSameFile(options.out, options.traceRouting))
     return fail("--out and --trace-routing: both are ", options.out,
                 "; expected two files");
   std::unique_ptr<TraceOutput> trace;

@@ -151,6 +151,16 @@ TEST(PayloadReader, NamesTheWrongField) {
        "targets[0].parts.order: expected pairs"},
       {"/targets/0/parts/order/0", "[-1, -1]",
        "targets[0].parts.order: expected pairs"},
+      {"/targets/0/parts/bodies/1/0/cache_bytes", "[1, 18446744073709551615]",
+       "expected sizes in bytes"},
+      {"/targets/0/parts/order/0", "[0, 18446744073709551615]",
+       "targets[0].parts.order: expected pairs"},
+      {"/targets/0/parts/order/0", "[18446744073709551615, 0]",
+       "targets[0].parts.order: expected pairs"},
+      {"/targets/0/parts/order/0", "[0]",
+       "targets[0].parts.order: expected pairs"},
+      {"/targets/0/parts/order/0", "{\"0\": 0}",
+       "targets[0].parts.order: expected pairs"},
       {"/targets/0/parts/order/0", "[0, 4]",
        "targets[0].parts.order: expected pairs"},
       {"/targets", "[]", "targets: expected 1 to 64 entries"},
@@ -185,6 +195,7 @@ TEST(PayloadReader, NamesTheMissingField) {
   const std::pair<const char *, const char *> parts[] = {
       {"/model", "model."},
       {"/targets/0", "targets[0]."},
+      {"/targets/0/parts", "targets[0].parts."},
       {"/targets/0/step", "targets[0].step."}};
   for (auto [pointer, path] : parts) {
     json::json_pointer part(pointer);

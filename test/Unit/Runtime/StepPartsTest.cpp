@@ -5,7 +5,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "ToyPayload.h"
-#include "lib/Runtime/Ceilings.h"
 #include "moe/Runtime/Session.h"
 
 #include <algorithm>
@@ -118,21 +117,6 @@ TEST_F(ProfileTest, RefusesAnotherNumberOfLoops) {
   ASSERT_FALSE(fed);
   EXPECT_EQ(fed.error().message,
             "the step ran 10 loops, its payload describes 9");
-}
-
-TEST(Ceilings, AreThereForWhatTheTargetHas) {
-  std::vector<std::byte> memory(1 << 16);
-  TargetInfo target;
-  EXPECT_EQ(measurePeak("widen-f32-fma", target, 1), 0);
-  EXPECT_EQ(measureReadRate(Bytes(memory).first(100), 1), 0);
-#if defined(__x86_64__)
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-    GTEST_SKIP();
-  target.features = {"avx2", "fma"};
-  for (const char *recipe : {"widen-f32-fma", "group-sums"})
-    EXPECT_GT(measurePeak(recipe, target, 2), 0) << recipe;
-  EXPECT_GT(measureReadRate(memory, 2), 0);
-#endif
 }
 
 } // namespace

@@ -162,6 +162,18 @@ class Trace(Case):
                          f"error: --out: {path}: cannot create: No such file or directory\n")
         self.assertEqual(list(self.folder.iterdir()), [plain])
 
+    def test_two_outputs_are_two_files(self):
+        for made in (False, True):
+            if made:
+                (self.folder / "a").write_text("old")
+                (self.folder / "link").symlink_to("a")
+            for other in ("a", "./a", ".//a", f"../{self.folder.name}/a", self.folder / "a", *(["link"] if made else [])):
+                self.assertEqual(self.error("logits", "--tokens", "1", "--out", "a", "--trace-routing", other, cwd=self.folder),
+                                 "error: --out and --trace-routing: both are a; expected two files\n")
+        self.assertEqual((self.folder / "a").read_text(), "old")
+        (self.folder / "b").mkdir()
+        self.ok("logits", "--tokens", "1", "--out", "a", "--trace-routing", "b/a", cwd=self.folder)
+
     def test_no_file_of_the_name_dash(self):
         expected = "expected the name of a file (/dev/stdout is one), got '-'"
         for arguments in (["logits", "--tokens", "1", "--out", "-"], ["run", "-p", "x", "--trace-routing", "-"]):

@@ -1,0 +1,125 @@
+"""What the scripts share as programs: arguments checked first, one line for what goes wrong, files that appear whole."""
+import argparse
+import contextlib
+import math
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+
+class Parser(argparse.ArgumentParser):
+    """One line for a wrong argument, status 2."""
+
+    def __init__(self, description=None, **options):
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message):
+        self.exit(2, f"{pathlib.Path(sys.argv[0]).name}: {message}; --help lists what there is\n")
+
+
+def words(names):
+    """A list with commas, of names that there are."""
+    def read(text):
+        found = tuple(text.split(","))
+        if unknown := [name for name in found if name not in names]:
+            raise argparse.ArgumentTypeError(f"no {', '.join(map(repr, unknown))}; expected some of {','.join(names)}")
+        return found
+    return read
+
+
+def count(text):
+    """A whole number from 1 on."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1 << 31:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+def counts(text):
+    """A list of them with commas."""
+    return tuple(map(count, text.split(",")))
+
+
+def amount(text):
+    """A number above 0; inf is one."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def folder(text):
+    """One that is there."""
+    path = pathlib.Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: is no folder")
+    return path
+
+
+def program(text):
+    """One that is there and can be run."""
+    path = pathlib.Path(text).absolute()
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise argparse.ArgumentTypeError(f"{text}: is no program; the build makes build/bin/moec")
+    return path
+
+
+def output(text):
+    """A file that could be written, its folder made if need be: said before hours are measured."""
+    path = pathlib.Path(text)
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text}: cannot be written")
+    return path
+
+
+@contextlib.contextmanager
+def whole(path):
+    """A path beside `path` to make a file or folder at; it takes the name `path` once it is whole, or else is removed. What is
+    no file (/dev/stdout) is written as it is."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as beside:
+        made = pathlib.Path(beside) / path.name
+        yield made
+        if made.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(made, path)
+
+
+def write_text(path, text):
+    with whole(path) as made:
+        made.write_text(text)
+
+
+def last_line(error):
+    """The last words of a program that failed."""
+    said = error.stderr or b""
+    said = said.decode(errors="replace") if isinstance(said, bytes) else said
+    return (said.strip() or f"status {error.returncode}").splitlines()[-1]
+
+
+def main(function):
+    """Runs a script and exits; what a file, a program or the user ends is one line, not a traceback."""
+    name = pathlib.Path(sys.argv[0]).name
+    try:
+        sys.exit(function())
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{name}: {pathlib.Path(str(error.cmd[0])).name} failed: {last_line(error)}")
+    except OSError as error:
+        sys.exit(f"{name}: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: interrupted")
+
+
+def fail(message):
+    """Ends the script with a line."""
+    raise SystemExit(f"{pathlib.Path(sys.argv[0]).name}: {message}")

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""What the scripts of bench say of wrong arguments and damaged files: scripts_test.py MOEC. Nothing is measured."""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+
+import bench_path
+from measure import checkpoint, evaluators, held_out, results, script
+
+MOEC = pathlib.Path(sys.argv[1]).absolute()
+ARGUMENTS = (  # (words, what is said)
+    ("run.py --type foo", "argument --type: no 'foo'; expected some of f32,"),
+    ("run.py --type bf16,", "argument --type: no ''"),
+    ("run.py -T x", "argument -T/--tokens: expected a whole number from 1 on, got 'x'"),
+    ("run.py -T 1,0", "got '0'"),
+    ("run.py -t 99999", "-t: there are "),
+    ("run.py --shape foo", "argument --shape: no 'foo'; expected some of olmoe,"),
+    ("run.py --only foo", "argument --only: no 'foo'; expected some of layer,parts,model"),
+    ("run.py --routing foo", "argument --routing: no 'foo'"),
+    ("run.py --rounds -1", "--rounds"),
+    ("run.py --agree nan", "argument --agree: expected a number above 0, got 'nan'"),
+    ("run.py --layers 1.5", "argument --layers: expected a whole number"),
+    ("run.py --moec NONE", "argument --moec: NONE: is no program"),
+    ("run.py --work NONE", "argument --work: NONE: is no folder"),
+    ("run.py --out FOLDER", "argument --out: FOLDER: cannot be written"),
+    ("run.py --out PLAIN/file", "argument --out: PLAIN/file: cannot be written"),
+    ("run.py --target z80", "moec failed: moec: error: --target: unknown machine 'z80'"),
+    ("run.py --foo", "unrecognized arguments: --foo"),
+    ("peers.py", "the following arguments are required: command"),
+    ("peers.py run --type foo", "argument --type: no 'foo'"),
+    ("peers.py run -T x", "argument -T/--tokens: expected a whole number"),
+    ("peers.py run --shape foo", "argument --shape: no 'foo'"),
+    ("peers.py run --only foo", "argument --only: no 'foo'; expected some of layer,model"),
+    ("peers.py run --peer foo", "argument --peer: no 'foo'"),
+    ("peers.py setup --peer foo", "argument --peer: no 'foo'"),
+    ("peers.py run --moec NONE", "argument --moec: NONE: is no program"),
+    ("report.py --own NONE --out OUT", "NONE: No such file"),
+    ("report.py --own PLAIN --out OUT", "PLAIN: is no JSON"),
+    ("report.py --own LIST --out OUT", "LIST: holds no results"),
+    ("report.py --own OTHER --out OUT", "OTHER: is not of this script: has no machine,"),
+    ("report.py --own CELLS --out OUT", "CELLS: holds other results than expected"),
+    ("report.py --own FOLDER --out OUT", "FOLDER: Is a directory"),
+    ("memory.py --layers 0", "argument --layers: expected a whole number"),
+    ("memory.py --hidden x", "argument --hidden: expected a whole number"),
+    ("memory.py --moec NONE", "argument --moec: NONE: is no program"),
+    ("memory.py --moec PROGRAM --work FOLDER --layers 1 --hidden 64", "PROGRAM failed: no message"),
+    ("quality.py run --model foo", "argument --model: no 'foo'; expected some of shipped,"),
+    ("quality.py run --windows 0", "argument --windows: expected a whole number"),
+    ("quality.py run --minutes x", "argument --minutes: expected a number above 0"),
+    ("quality.py report --results NONE --out OUT", "NONE: No such file"),
+    ("quality.py report --results PLAIN --out OUT", "PLAIN: is no JSON"),
+    ("quality.py report --results CELLS --out OUT", "CELLS: is not of this script: has no peers"),
+)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.folder = pathlib.Path(made.name)
+
+    def fails(self, function, *arguments):
+        with self.assertRaises(SystemExit) as raised:
+            function(*arguments)
+        self.assertNotIn("\n", str(raised.exception))
+        return str(raised.exception)
+
+
+class ArgumentsTest(Case):
+    def test_one_line_and_no_file(self):
+        inputs = {"FOLDER": None, "PLAIN": "{", "LIST": "[1]", "OTHER": '{"cells": []}', "PROGRAM": "#!/bin/false\n",
+                  "CELLS": json.dumps({"machine": {}, "command": "", "rounds": 3, "others": 3, "cells": [{"kind": "layer"}]})}
+        for name, text in inputs.items():
+            path = self.folder / name
+            if text is None:
+                path.mkdir()
+            else:
+                path.write_text(text)
+        (self.folder / "PROGRAM").chmod(0o755)
+        for words, said in ARGUMENTS:
+            with self.subTest(words):
+                name, *rest = words.split()
+                takes_moec = name in ("run.py", "memory.py") or "run" in rest
+                moec = ["--moec", MOEC] if takes_moec and "--moec" not in rest else []
+                done = subprocess.run([sys.executable, pathlib.Path(bench_path.FOLDER) / name, *rest, *moec],
+                                      cwd=self.folder, capture_output=True, text=True)
+                line = done.stderr
+                self.assertIn(done.returncode, (1, 2), line)
+                self.assertTrue(line.startswith(f"{name}: ") or line.startswith(f"{name} "), line)
+                self.assertEqual(line.count("\n"), 1, line)
+                self.assertIn(said, line)
+                self.assertEqual({path.name for path in self.folder.iterdir()}, set(inputs))
+
+
+class FilesTest(Case):
+    def test_whole_or_not_at_all(self):
+        path = self.folder / "a" / "file"
+        with self.assertRaises(KeyError), script.whole(path) as made:
+            made.write_text("half")
+            raise KeyError
+        self.assertEqual(list((self.folder / "a").iterdir()), [])
+        for text in ("one", "two"):
+            script.write_text(path, text)
+            self.assertEqual(path.read_text(), text)
+        link = self.folder / "link"
+        link.symlink_to(path)
+        script.write_text(link, "three")
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(path.read_text(), "three")
+        with script.whole(self.folder / "a") as made:  # a folder takes the place of one
+            made.mkdir()
+            (made / "other").touch()
+        self.assertEqual([each.name for each in (self.folder / "a").iterdir()], ["other"])
+        script.write_text(pathlib.Path("/dev/null"), "nothing")
+
+    def test_results_come_back(self):
+        path = self.folder / "results.json"
+        results.write(path, {"cells": [{"a": 1}], "b": 2})
+        self.assertEqual(results.read_plain(path, "cells", "b"), {"b": 2, "cells": [{"a": 1}]})
+
+    def test_programs_that_fail(self):
+        path = self.folder / "made"
+        command = lambda text: lambda made: ["/bin/sh", "-c", f"{text} > {made}; echo first >&2; echo last >&2; exit 3"]
+        with self.assertRaises(subprocess.CalledProcessError) as raised:
+            evaluators.make_file(path, command("echo half"))
+        self.assertEqual(script.last_line(raised.exception), "last")
+        self.assertEqual(list(self.folder.iterdir()), [])
+        path.write_text("there")
+        self.assertEqual(evaluators.make_file(path, None), path)
+
+    def test_damaged_inputs_of_quality(self):
+        path = self.folder / "0001.npz"
+        for data in (b"", b"PK\3\4 not a zip", b"\x93NUMPY"):
+            path.write_bytes(data)
+            self.assertIn("0001.npz: is damaged", self.fails(evaluators.read_arrays, path))
+        np.savez(path, kl=np.arange(3))
+        path.write_bytes(path.read_bytes()[:-30])
+        self.assertIn("0001.npz: is damaged", self.fails(evaluators.read_arrays, path))
+        texts = self.folder / "texts.json"
+        for text, why in (("[", "is no JSON"), ("{}", "is no list of texts"), ("[1]", "is no list of texts")):
+            texts.write_text(text)
+            self.assertIn(f"texts.json: {why}", self.fails(held_out.read_documents, texts))
+        made = self.folder / "checkpoint"
+        checkpoint.write(made, {}, {"a": np.ones((2, 2), np.float32)})
+        self.assertEqual(checkpoint.read(made)[1]["a"].tolist(), [[1, 1], [1, 1]])
+        whole = (made / "model.safetensors").read_bytes()
+        for data in (whole[:4], whole[:20], whole[:-8], b"\xff" * 64):
+            (made / "model.safetensors").write_bytes(data)
+            self.assertIn("checkpoint: is no checkpoint", self.fails(checkpoint.read, made))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

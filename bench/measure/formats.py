@@ -1,6 +1,6 @@
 """Quantised weights in numpy: what a packed weight stands for. An independent reading of the formats' definition.
 
-Groups of 32 consecutive columns of a row; integers are divided by the scale as it is stored.
+Groups of 32 consecutive columns of a row, or all of them; integers are divided by the scale as it is stored.
 """
 import numpy as np
 
@@ -20,6 +20,12 @@ def divide(values, scale):
 def int8(groups):
     scale = f16(np.abs(groups).max(-1, keepdims=True) / np.float32(127))
     return np.clip(np.rint(divide(groups, scale)), -127, 127) * scale
+
+
+def int8_channel(matrix):
+    """One scale a row, in f32."""
+    scale = np.abs(matrix).max(-1, keepdims=True) / np.float32(127)
+    return np.clip(np.rint(divide(matrix, scale)), -127, 127) * scale
 
 
 def int4(groups):
@@ -48,5 +54,7 @@ def mxfp4(groups):
 
 def stands_for(matrix, name):
     """What a matrix is after quantisation, as f32; columns a multiple of GROUP."""
+    if name == "int8_channel":
+        return int8_channel(matrix)
     groups = matrix.reshape(len(matrix), -1, GROUP)
     return {"int8": int8, "int4": int4, "int4_min": int4_min, "mxfp4": mxfp4}[name](groups).reshape(matrix.shape)

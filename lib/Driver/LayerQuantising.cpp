@@ -17,9 +17,10 @@ using lm::QuantisedLayout;
 namespace {
 class GroupPacker {
 public:
-  GroupPacker(Emitter &e, Format format, ArrayRef<Value> values)
+  GroupPacker(Emitter &e, Format format, ArrayRef<Value> values, Value largest)
       : e(e), format(format), layout(QuantisedLayout::of(format)),
-        values(values), i32(e.b.getI32Type()), lanes(e.vectorOf(i32)) {}
+        values(values), i32(e.b.getI32Type()), lanes(e.vectorOf(i32)),
+        most(largest) {}
 
   void run(Value lane, Value number, Value panel);
 
@@ -64,7 +65,7 @@ private:
   Type i32, lanes;
   Value most, isFinite;        // bits of the largest magnitude
   Value scale, minimum;        // f32, as rounded; of a table 2^-exponent
-  Value stored, storedMinimum; // i16
+  Value stored, storedMinimum; // i32 or i16; i16
 };
 } // namespace
 
@@ -78,11 +79,8 @@ Value GroupPacker::largest(bool negated) {
 }
 
 void GroupPacker::findScale() {
-  for (Value part : values) {
-    Value bits = arith::AndIOp::create(e.b, e.loc, bitsOf(part),
-                                       e.integer(lanes, 0x7fffffff));
-    most = most ? Value(arith::MaxUIOp::create(e.b, e.loc, most, bits)) : bits;
-  }
+  if (!most)
+    most = emitLargest(e, values, {});
   most = vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::MAXUI,
                                      most);
   isFinite = isLess(most, e.integer(i32, 0x7f800000));
@@ -101,7 +99,7 @@ void GroupPacker::findScale() {
 void GroupPacker::findFloatScale() {
   Value wide;
   minimum = e.f32(0);
-  if (format == Format::Int8) {
+  if (format == Format::Int8 || format == Format::Int8Channel) {
     wide = e.divf(asFloat(most), e.f32(127));
   } else {
     Value high = largest(false), low = e.subf(e.f32(0), largest(true));
@@ -118,6 +116,11 @@ void GroupPacker::findFloatScale() {
   Value isZero = e.equal(most, e.integer(i32, 0));
   wide = e.select(isZero, e.f32(0), wide);
   minimum = e.select(isFinite, minimum, e.f32(0));
+  if (layout.scaleBytes == 4) {
+    scale = wide;
+    stored = e.select(isFinite, bitsOf(wide), e.integer(i32, 0x7fc00000));
+    return;
+  }
   scale = roundedToHalf(wide);
   Type i16 = e.b.getI16Type();
   stored = e.select(isFinite, halfBits(wide), e.integer(i16, 0x7e00));
@@ -169,6 +172,7 @@ Value GroupPacker::tableCode(Value value) {
 SmallVector<Value> GroupPacker::codes() {
   switch (format) {
   case Format::Int8:
+  case Format::Int8Channel:
     return integers(-127, 127);
   case Format::Int4:
     return integers(-8, 7);
@@ -217,6 +221,13 @@ void GroupPacker::storeScale(Value bits, Value line, Value byte, Value panel) {
 
 void GroupPacker::run(Value lane, Value number, Value panel) {
   findScale();
+  if (layout.spansRow()) {
+    storeCodes(codes(), e.mul(number, layout.groupLines), lane, panel);
+    int64_t lines = cast<MemRefType>(panel.getType()).getDimSize(0);
+    storeScale(stored, e.index(layout.scaleLine(0, lines)),
+               e.mul(lane, layout.scaleBytes), panel);
+    return;
+  }
   Value block = e.mul(e.div(number, layout.groups), layout.blockLines());
   Value inBlock = e.rem(number, e.index(layout.groups));
   Value line = e.add(block, e.mul(inBlock, layout.groupLines));
@@ -229,6 +240,19 @@ void GroupPacker::run(Value lane, Value number, Value panel) {
 }
 
 void moec::emitQuantisedGroup(Emitter &e, Format format, ArrayRef<Value> values,
-                              Value lane, Value number, Value panel) {
-  GroupPacker(e, format, values).run(lane, number, panel);
+                              Value largest, Value lane, Value number,
+                              Value panel) {
+  GroupPacker(e, format, values, largest).run(lane, number, panel);
+}
+
+Value moec::emitLargest(Emitter &e, ArrayRef<Value> values, Value before) {
+  Type lanes = e.vectorOf(e.b.getI32Type());
+  for (Value part : values) {
+    Value bits = arith::AndIOp::create(
+        e.b, e.loc, arith::BitcastOp::create(e.b, e.loc, lanes, part),
+        e.integer(lanes, 0x7fffffff));
+    before =
+        before ? Value(arith::MaxUIOp::create(e.b, e.loc, before, bits)) : bits;
+  }
+  return before;
 }

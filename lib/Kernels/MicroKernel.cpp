@@ -67,8 +67,11 @@ static bool hasManyProducts(const Target &target, lm::Format format) {
          dot != ByteDot::SignedQuads;
 }
 
-/// A tile of integers holds its sums over a group beside those in f32.
+/// A tile of integers holds its sums over a group beside those in f32, unless
+/// they are one sum.
 int64_t TileFamily::maxRows(const Target &target) const {
+  if (sumsWholeRows() && target.dotQuads)
+    return target.maxTileRows();
   if (recipe == Recipe::GroupSums)
     return hasManyProducts(target, format) ? 4 : 6;
   if (isDequantised()) {
@@ -309,12 +312,14 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
   bool inGroups = lm::isQuantised(family.format);
   Value steps = inGroups ? tile.countGroups() : Value(args[4]);
-  SmallVector<Value> acc =
-      e.loop(e.index(0), steps, 1, init, [&](Value k, ValueRange carried) {
-        return family.isDequantised() ? tile.accumulateDequantised(k, carried)
-               : inGroups             ? tile.accumulateGroup(k, carried)
-                                      : tile.accumulate(k, carried);
-      });
+  auto accumulate = [&](Value k, ValueRange carried) {
+    return family.isDequantised() ? tile.accumulateDequantised(k, carried)
+           : inGroups             ? tile.accumulateGroup(k, carried)
+                                  : tile.accumulate(k, carried);
+  };
+  SmallVector<Value> acc = family.sumsWholeRows()
+                               ? tile.sumWholeRows()
+                               : e.loop(e.index(0), steps, 1, init, accumulate);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t v = 0; v < tile.vectors(); ++v) {
       int64_t perPanel = tile.vectorsPerPanel();

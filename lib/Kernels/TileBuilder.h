@@ -57,6 +57,7 @@ struct TileBuilder {
     return e.target.registers >= 32 ? vectors() : 1;
   }
   llvm::SmallVector<Value> accumulateGroup(Value group, mlir::ValueRange acc);
+  llvm::SmallVector<Value> sumWholeRows();
   llvm::SmallVector<Value> accumulateDequantised(Value group,
                                                  mlir::ValueRange acc);
 };

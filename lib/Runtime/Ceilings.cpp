@@ -128,6 +128,8 @@ static constexpr Loop kLoops[] = {
     {"bf16-dot-pairs", "avx512bf16", pairs, 24 * 32 * 2},
     {"group-sums", "avx512vnni", quads, 24 * 64 * 2},
     {"group-sums", "avx2", bytes, 10 * 32 * 2},
+    {"row-sums", "avx512vnni", quads, 24 * 64 * 2},
+    {"row-sums", "avx2", bytes, 10 * 32 * 2},
 };
 
 double measurePeak(const std::string &recipe, const TargetInfo &target,

@@ -47,8 +47,14 @@ class FormatsTest(unittest.TestCase):
         self.assertEqual(formats.stands_for(whole, "int4").tolist(), whole.tolist())
         self.assertEqual(formats.stands_for(whole, "int4_min").tolist(), whole.tolist())
 
+    def test_a_channel_has_one_scale(self):
+        error = np.abs(formats.stands_for(self.matrix, "int8_channel") - self.matrix)
+        self.assertTrue((error <= np.abs(self.matrix).max(-1, keepdims=True) / 254 * 1.01).all())
+        whole = np.arange(-127, 129, dtype=np.float32).clip(-127, 127)[None]
+        self.assertEqual(formats.stands_for(whole, "int8_channel").tolist(), whole.tolist())
+
     def test_zeros(self):
-        for name in ("int8", "int4", "int4_min", "mxfp4"):
+        for name in ("int8", "int4", "int4_min", "mxfp4", "int8_channel"):
             self.assertEqual(np.abs(formats.stands_for(np.zeros((2, 32), np.float32), name)).max(), 0)
 
     def test_ties_of_mxfp4_take_the_even_code(self):

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 MOEC = sys.argv[1]
-FLOATS, INTEGERS = ("f32", "bf16", "f16"), ("int8", "int4", "int4_min", "mxfp4")
+FLOATS, INTEGERS = ("f32", "bf16", "f16"), ("int8", "int4", "int4_min", "mxfp4", "int8_channel")
 # A machine, its registers, the most rows of a tile of f32, bf16, f16 and integers, and what it multiplies with.
 MACHINES = (
     ("x86-64-v3", "ymm", (6, 6, 4, 6), {"f32": "vfmadd231ps", "int8": "vpmaddwd", "int4": "vpmaddubsw"}),
@@ -27,7 +27,9 @@ MACHINES = (
     ("neoverse-v1", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "usdot"}),
 )
 # The most rows of a tile of each of INTEGERS, where rows are floats (lm.activations).
-FLOAT_ROWS = {"ymm": (6, 6, 6, 6), "zmm": (12, 12, 12, 12), "q": (4, 4, 3, 3)}
+FLOAT_ROWS = {"ymm": (6, 6, 6, 6, 6), "zmm": (12, 12, 12, 12, 12), "q": (4, 4, 3, 3, 4)}
+# Of int8_channel, which holds no sums in f32, where four products of bytes are one instruction.
+WHOLE_ROWS = {"ymm": ("vpdpbusd", 6), "zmm": ("vpdpbusd", 12), "q": ("usdot", 6)}
 # 17 vectors for 16 registers: one is stored and read again, which is faster than five rows (MicroKernel.cpp).
 ALLOWED = {("ymm", "tile_bf16_widen_6x16"): 2}
 # Weights that become floats leave no register for their scale: with 16, tiles of five and six rows read what never changes
@@ -140,6 +142,9 @@ def main():
             "module attributes {lm.activations = #lm.format<f32>} {" + graph(INTEGERS) + "}\n")
         for machine, registers, most, words in MACHINES:
             limits = dict(zip(FLOATS, most)) | dict.fromkeys(INTEGERS, most[-1])
+            word, rows = WHOLE_ROWS[registers]
+            if word in words.values():
+                limits["int8_channel"] = rows
             check(folder, machine, registers, limits, words)
             limits = dict(zip(INTEGERS, FLOAT_ROWS[registers]))
             multiply = "fmla" if registers == "q" else "vfmadd"

@@ -70,6 +70,26 @@ TEST(Quantise, Int8DividesByTheScaleAsStored) {
   EXPECT_EQ(group.codes[2], 128); // behind the last value
 }
 
+TEST(Quantise, Int8ChannelHasOneScaleARow) {
+  std::vector<float> row(40, 1);
+  row[1] = -0.5f, row[39] = 254;
+  std::vector<QuantisedGroup> groups = quantiseRow(Format::Int8Channel, row);
+  ASSERT_EQ(groups.size(), 2u);
+  for (const QuantisedGroup &group : groups)
+    EXPECT_EQ(llvm::bit_cast<float>(group.scale), 2);
+  EXPECT_EQ(groups[0].codes[0], 128); // 0.5: to even
+  EXPECT_EQ(groups[0].codes[1], 128);
+  EXPECT_EQ(groups[1].codes[7], 255);
+  EXPECT_EQ(groups[1].codes[8], 128); // behind the last column
+  row[39] = INFINITY;
+  for (const QuantisedGroup &group : quantiseRow(Format::Int8Channel, row))
+    EXPECT_TRUE(std::isnan(llvm::bit_cast<float>(group.scale)));
+  // f16 has no such scales.
+  for (float size : {1e-20f, 1e20f})
+    EXPECT_EQ(readBack(Format::Int8Channel, {127 * size})[0],
+              127 * double(size));
+}
+
 TEST(Quantise, Int4GivesTheExtremeValueCode0) {
   EXPECT_EQ(readBack(Format::Int4, {8, 7.4, -7, 0.5, -8}),
             (std::vector<double>{7, 7, -7, 0, -8}));
@@ -106,8 +126,8 @@ TEST(Quantise, MXFP4RoundsToTheNumbersOfE2M1) {
 }
 
 TEST(Quantise, WhatIsNotFiniteStaysSo) {
-  for (Format format :
-       {Format::Int8, Format::Int4, Format::Int4Min, Format::MXFP4}) {
+  for (Format format : {Format::Int8, Format::Int4, Format::Int4Min,
+                        Format::MXFP4, Format::Int8Channel}) {
     for (float bad : {float(NAN), float(INFINITY), -float(INFINITY)})
       for (double value : readBack(format, {1, bad, 2}))
         EXPECT_TRUE(std::isnan(value)) << stringifyFormat(format).str();
@@ -139,6 +159,16 @@ TEST(QuantisedProduct, ReadsRowsInGroups) {
              {127 * 127 + 6 - 5 + 127 * 1270 + 30, 127 * 10}, 0);
 }
 
+TEST(QuantisedProduct, ReadsWholeRows) {
+  std::vector<double> x(40, 0), w(80, 0);
+  x[0] = 3.4, x[32] = 127, x[39] = -0.6; // scale 1
+  w[0] = 254, w[32] = 4, w[39] = 2;      // scale 2
+  w[40 + 32] = 127;
+  Program program(linear("int8_channel"));
+  expectNear(program.runForTensor({rows({1, 40}, x), rows({2, 40}, w)}),
+             {3 * 254 + 127 * 4 - 2, 127 * 127}, 0);
+}
+
 TEST(QuantisedProduct, SmallGroupsAreZeros) {
   std::vector<double> x(40, 0x1p-101), w(80, 127);
   x[32] = 0x1p-90;
@@ -160,7 +190,8 @@ TEST(QuantisedProduct, RowsThatAreNotFiniteStayAlone) {
 /// The same numbers whether an argument says so or a type.
 TEST(QuantisedProduct, PhasesAgree) {
   RuntimeValue x = random(1, {3, 40}), w = random(2, {2, 40});
-  for (const char *format : {"int8", "int4", "int4_min", "mxfp4"}) {
+  for (const char *format :
+       {"int8", "int4", "int4_min", "mxfp4", "int8_channel"}) {
     Program argument(linear(format));
     std::string type = "!lm.packed<2x40x" + std::string(format) + ", panel>";
     Program packed(wrap("%x: tensor<?x40xf32>, %w: " + type,

@@ -35,6 +35,7 @@ TYPES = {kind.name: kind for kind in (
     quantised("int4", 4.5, "int4"),
     quantised("int4_min", 5, "int4"),  # one more fma a group than the loop has
     quantised("mxfp4", 4.25, "mxfp4"),
+    quantised("int4_nl", 4.5, "mxfp4"),  # a table, too; larger integers take two products where MXFP4's take one (AVX2)
     quantised("int8_channel", 8, "int8", "row-sums"),  # a scale a row; as fast as the instruction, which has no ceiling yet
 )}
 

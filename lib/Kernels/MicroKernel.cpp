@@ -79,7 +79,9 @@ int64_t TileFamily::maxRows(const Target &target) const {
       return target.maxTileRows();
     // LLVM makes all weights of four columns first: more rows spill.
     auto layout = lm::QuantisedLayout::of(format);
-    return layout.hasMinimum() || layout.isTable ? 3 : 4;
+    bool takesMore =
+        layout.hasMinimum() || layout.isTable() || layout.spansRow();
+    return takesMore ? 3 : 4;
   }
   // On AVX2 six rows of bf16 take one register too many. That vector is read
   // again, which costs less than a smaller tile (3 %: Zen 4, T=256).

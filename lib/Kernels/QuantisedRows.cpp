@@ -20,13 +20,13 @@ int64_t moec::kernels::productBias(const Target &target,
   int64_t largest = largestInteger(layout);
   if (takesSign(byteDotOf(target, largest), largest))
     return 0;
-  return layout.isTable ? lm::kDoubledE2M1[7] : layout.bias;
+  return layout.isTable() ? -*llvm::min_element(layout.table) : layout.bias;
 }
 
 int64_t moec::kernels::largestInteger(const QuantisedLayout &layout) {
-  return layout.isTable       ? 2 * lm::kDoubledE2M1[7]
-         : layout.isNibbles() ? 15
-                              : 255;
+  if (layout.isTable())
+    return *llvm::max_element(layout.table) - *llvm::min_element(layout.table);
+  return layout.isNibbles() ? 15 : 255;
 }
 
 ByteDot moec::kernels::byteDotOf(const Target &target, lm::Format format) {
@@ -94,8 +94,7 @@ void SpanQuantiser::findScale(Value largest) {
   // Of what is not finite only the scale matters: it is NaN.
   Value isUsable = e.select(isZero, e.integer(e.b.getI1Type(), 0), isFinite);
   factor = e.broadcast(e.select(isUsable, e.divf(e.f32(127), most), none));
-  // Codes of a table are twice their values.
-  scale = e.divf(most, e.f32(layout().isTable ? 254 : 127));
+  scale = e.divf(most, e.f32(127 * layout().fraction));
   scale = e.select(isZero, none, scale);
   scale = e.select(isFinite, scale,
                    e.f32(std::numeric_limits<double>::quiet_NaN()));

@@ -56,13 +56,14 @@ SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
     bytes =
         arith::AndIOp::create(e.b, e.loc, bytes, e.integer(i32, 0x0f0f0f0f));
   }
-  if (layout.isTable) {
-    int8_t table[16], bias = productBias(e.target, layout);
-    for (int i = 0; i < 8; ++i) {
-      table[i] = bias + lm::kDoubledE2M1[i];
-      table[8 + i] = bias - lm::kDoubledE2M1[i];
-    }
+  if (layout.isTable()) {
+    int64_t bias = productBias(e.target, layout);
+    SmallVector<int8_t> table;
+    for (int8_t integer : layout.table)
+      table.push_back(static_cast<int8_t>(integer + bias));
     bytes = emitLookUp(e, bytes, table);
+    if (!bias) // looked up with their signs
+      return {bytes};
   }
   return emitWeightQuads(e, dot, bytes, largestInteger(layout));
 }

@@ -129,7 +129,7 @@ COMMAND_LINES = [
     ("odd chunk", GOOD, ["--chunk=17", *OUT], ["--chunk: expected a multiple of 16", "'17'"]),
     ("one ceiling", GOOD, ["--ceilings=25", *OUT], ["--ceilings: expected GB/s,GFLOP/s", "'25'"]),
     ("ceiling of nothing", GOOD, ["--ceilings=0,300", *OUT], ["--ceilings: expected GB/s,GFLOP/s", "'0,300'"]),
-    ("format", GOOD, ["--quant=q8_0", *OUT], ["--quant: expected int8, int4, int4_min, mxfp4 or int8_channel, got 'q8_0'"]),
+    ("format", GOOD, ["--quant=q8_0", *OUT], ["--quant: expected int8, int4, int4_min, mxfp4, int4_nl or int8_channel, got 'q8_0'"]),
     ("format of floats", GOOD, ["--quant=bf16", *OUT], ["--quant: expected int8", "'bf16'"]),
     ("no format", GOOD, ["--quant=", *OUT], ["--quant: expected int8", "''"]),
     ("activations", GOOD, ["--quant=int8", "--act=bf16", *OUT], ["--act: expected f32 or int8, got 'bf16'"]),

@@ -13,6 +13,9 @@ import threading
 
 import numpy as np
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+from measure import formats  # noqa: E402
+
 MOEC = sys.argv[1]
 GRAPH = """
 // Names that C would not take, and functions of every kind of argument.
@@ -49,6 +52,11 @@ func.func @linear_mxfp4(%x: tensor<?x72xf32>, %w: tensor<50x72xf32> {lm.format =
   return %y : tensor<?x50xf32>
 }
 func.func @linear_int8_channel(%x: tensor<?x72xf32>, %w: tensor<50x72xf32> {lm.format = #lm.format<int8_channel>})
+    -> tensor<?x50xf32> {
+  %y = lm.linear %x, %w : (tensor<?x72xf32>, tensor<50x72xf32>) -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+}
+func.func @linear_int4_nl(%x: tensor<?x72xf32>, %w: tensor<50x72xf32> {lm.format = #lm.format<int4_nl>})
     -> tensor<?x50xf32> {
   %y = lm.linear %x, %w : (tensor<?x72xf32>, tensor<50x72xf32>) -> tensor<?x50xf32>
   return %y : tensor<?x50xf32>
@@ -176,6 +184,11 @@ def quantised(weight, kind):
         stored = code | np.where((weight < 0) & (code > 0), 8, 0)
         scale = np.where(most == 0, 0, exponent + 127).astype(np.uint8)
         return stored.astype(np.uint8), [scale], np.sign(weight) * E2M1[code] * np.exp2(exponent)
+    if kind == "int4_nl":
+        d, wide = formats.int4_nl_scale(weight), formats.int4_nl_scale(weight).astype(np.float32)
+        over = np.divide(weight, wide, out=np.ones_like(weight), where=wide != 0)  # 1: the code of zeros
+        q = np.abs(over[..., None] - formats.IQ4_NL).argmin(-1)  # of two the lower
+        return q.astype(np.uint8), [d.view(np.uint8)], formats.IQ4_NL[q] * wide
     minimum = half(low) if kind == "int4_min" else np.zeros_like(low, np.float16)
     if kind == "int8":
         d, least, top, bias = half(most / np.float32(127)), -127, 127, 128
@@ -236,7 +249,8 @@ def check_quantised(get, random):
             ("linear_int8", 50, lambda a: a, lambda a: a, False), ("linear_int4", 50, bf16, wide, False),
             ("gated_int4_min", 42, lambda a: a.astype(np.float16), lambda a: a.astype(np.float32), True),
             ("linear_mxfp4", 50, lambda a: a, lambda a: a, False),
-            ("linear_int8_channel", 50, lambda a: a, lambda a: a, False)):
+            ("linear_int8_channel", 50, lambda a: a, lambda a: a, False),
+            ("linear_int4_nl", 50, lambda a: a, lambda a: a, False)):
         function, kind = get(name), name.split("_", 1)[1]
         weight = store(random(out_columns, 72) * np.float32(0.1))
         weight[3, 32:64] = weight[5] = 0

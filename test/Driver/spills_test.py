@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 MOEC = sys.argv[1]
-FLOATS, INTEGERS = ("f32", "bf16", "f16"), ("int8", "int4", "int4_min", "mxfp4", "int8_channel")
+FLOATS, INTEGERS = ("f32", "bf16", "f16"), ("int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl")
 # A machine, its registers, the most rows of a tile of f32, bf16, f16 and integers, and what it multiplies with.
 MACHINES = (
     ("x86-64-v3", "ymm", (6, 6, 4, 6), {"f32": "vfmadd231ps", "int8": "vpmaddwd", "int4": "vpmaddubsw"}),
@@ -27,11 +27,12 @@ MACHINES = (
     ("neoverse-v1", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "usdot"}),
 )
 # The most rows of a tile of each of INTEGERS, where rows are floats (lm.activations).
-FLOAT_ROWS = {"ymm": (6, 6, 6, 6, 6), "zmm": (12, 12, 12, 12, 12), "q": (4, 4, 3, 3, 4)}
+FLOAT_ROWS = {"ymm": (6, 6, 6, 6, 6, 6), "zmm": (12, 12, 12, 12, 12, 12), "q": (4, 4, 3, 3, 3, 3)}
 # Of int8_channel, which holds no sums in f32, where four products of bytes are one instruction.
 WHOLE_ROWS = {"ymm": ("vpdpbusd", 6), "zmm": ("vpdpbusd", 12), "q": ("usdot", 6)}
 # 17 vectors for 16 registers: one is stored and read again, which is faster than five rows (MicroKernel.cpp).
-ALLOWED = {("ymm", "tile_bf16_widen_6x16"): 2}
+# Of int4_nl, whose products take two steps, the table is read again: one load beside 24 of rows.
+ALLOWED = {("ymm", "tile_bf16_widen_6x16"): 2, ("ymm", "tile_int4_nl_6x16"): 1}
 # Weights that become floats leave no register for their scale: with 16, tiles of five and six rows read what never changes
 # from the stack, at most three loads beside 20 or 24 of rows.
 RELOADS = {("ymm", rows): 3 for rows in (5, 6)}

@@ -20,7 +20,7 @@ from measure import checkpoint, formats, recast, weights  # noqa: E402
 
 # Root mean square over the logits' standard deviation, of tiny models with random weights: steps of 1/254 of a group's
 # largest magnitude, of 1/16, of 1/30 of its range, of a quarter of a number, and of 1/254 of a row's largest.
-BOUNDS = {"int8": 0.03, "int4": 0.3, "int4_min": 0.3, "mxfp4": 0.4, "int8_channel": 0.05}
+BOUNDS = {"int8": 0.03, "int4": 0.3, "int4_min": 0.3, "mxfp4": 0.4, "int8_channel": 0.05, "int4_nl": 0.3}
 
 
 def logits(model, tokens, *options):

@@ -92,7 +92,8 @@ def LM_Format : LM_Enum<"Format", "what a packed weight's numbers are", [
   I32EnumCase<"Int4", 4, "int4">,
   I32EnumCase<"Int4Min", 5, "int4_min">,
   I32EnumCase<"MXFP4", 6, "mxfp4">,
-  I32EnumCase<"Int8Channel", 7, "int8_channel">
+  I32EnumCase<"Int8Channel", 7, "int8_channel">,
+  I32EnumCase<"Int4NL", 8, "int4_nl">
 ]>;
 def LM_FormatAttr : EnumAttr<LM_Dialect, LM_Format, "format"> {
   let assemblyFormat = "`<` $value `>`";
@@ -140,7 +141,7 @@ def LM_PackedType : LM_Type<"Packed", "packed"> {
       and the rest the up projection: panels alternate gate, up, gate, up, so
       that one register tile holds both factors of a SwiGLU.
 
-    The quantised formats `int8`, `int4`, `int4_min`, `mxfp4` and
+    The quantised formats `int8`, `int4`, `int4_min`, `mxfp4`, `int4_nl` and
     `int8_channel`, of at most 133144 columns (values and
     layout: docs/weight-formats.md) stand in the place of the element type:
     `!lm.packed<ExNxKxint8, panel>`. They lie in panels only.

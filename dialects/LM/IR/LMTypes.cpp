@@ -117,7 +117,8 @@ Type PackedType::parse(AsmParser &parser) {
   std::optional<Format> format = symbolizeFormat(formatName);
   if (!format) {
     parser.emitError(formatLoc, "expected a format: f32, bf16, f16, int8, "
-                                "int4, int4_min, mxfp4 or int8_channel, "
+                                "int4, int4_min, mxfp4, int4_nl or "
+                                "int8_channel, "
                                 "got ")
         << formatName;
     return {};

@@ -84,9 +84,11 @@ QuantisedLayout QuantisedLayout::of(Format format) {
   case Format::Int4Min:
     return {2, 4, 2, 2, 0};
   case Format::MXFP4:
-    return {4, 4, 1, 1, 0, true};
+    return {4, 4, 1, 1, 0, kDoubledE2M1, 2};
   case Format::Int8Channel:
     return {0, 8, 1, 4, 128};
+  case Format::Int4NL:
+    return {2, 4, 1, 2, 8, kInt4NL};
   default:
     llvm_unreachable("floats have no groups");
   }
@@ -238,12 +240,15 @@ static std::pair<float, float> rangeOf(ArrayRef<float> values) {
   return {low, high};
 }
 
-/// As Q4_0: the value of largest magnitude, with its sign, becomes -8; of two
-/// the negative one.
-static void quantiseInt4(ArrayRef<float> values, QuantisedGroup &group) {
+/// The value of largest magnitude, with its sign; of two the negative one.
+static float extremeOf(ArrayRef<float> values) {
   auto [low, high] = rangeOf(values);
-  float extreme = -low >= high ? low : high;
-  group.scale = toHalf(extreme / -8);
+  return -low >= high ? low : high;
+}
+
+/// As Q4_0: the extreme value becomes -8.
+static void quantiseInt4(ArrayRef<float> values, QuantisedGroup &group) {
+  group.scale = toHalf(extremeOf(values) / -8);
   divide(values, 0, fromHalf(group.scale), -8, 7, 8, group.codes);
 }
 
@@ -270,6 +275,59 @@ static void quantiseMXFP4(ArrayRef<float> values, float most,
                (x >= 3.5) + (x > 5);
     group.codes[i] = code | (std::signbit(value) && code ? 8 : 0);
   }
+}
+
+/// The code whose number is nearest; of two the lower.
+static uint8_t nearestInt4NL(float x) {
+  uint8_t code = 0;
+  for (int i = 0; i < 15; ++i)
+    code += x > (kInt4NL[i] + kInt4NL[i + 1]) * 0.5f;
+  return code;
+}
+
+/// The sum by a tree of halves.
+static float treeSum(std::array<float, kGroup> x) {
+  for (int64_t half = kGroup / 2; half; half /= 2)
+    for (int64_t i = 0; i < half; ++i)
+      x[i] += x[i + half];
+  return x[0];
+}
+
+/// The scale, over the extreme value, of least squared error among those that
+/// are tried: of shares y and their integers q it is sum(q * y) / sum(q * q),
+/// and takes sum(q * y) times that from the error. Of two the first.
+static float findInt4NLScale(const std::array<float, kGroup> &shares) {
+  ScaleSearch search;
+  float most = 0, best = 0;
+  for (int64_t size = search.first; size <= search.last; size += search.step)
+    for (float target : {float(size), -float(size)}) {
+      std::array<float, kGroup> products, squares;
+      for (int64_t i = 0; i < kGroup; ++i) {
+        float q = kInt4NL[nearestInt4NL(shares[i] * target)];
+        products[i] = q * shares[i];
+        squares[i] = q * q;
+      }
+      float sum = treeSum(products), scale = sum / treeSum(squares);
+      float gain = sum * scale;
+      if (gain > most) {
+        most = gain;
+        best = scale;
+      }
+    }
+  return best;
+}
+
+static void quantiseInt4NL(ArrayRef<float> values, QuantisedGroup &group) {
+  float extreme = extremeOf(values);
+  std::array<float, kGroup> shares;
+  for (auto [share, value] : llvm::zip(shares, values))
+    share = value / extreme;
+  group.scale = toHalf(findInt4NLScale(shares) * extreme);
+  float scale = fromHalf(group.scale);
+  if (scale == 0)
+    return;
+  for (auto [code, value] : llvm::zip(group.codes, values))
+    code = nearestInt4NL(value / scale);
 }
 
 /// The scale of what is not finite.
@@ -314,6 +372,9 @@ static QuantisedGroup quantise(Format format, ArrayRef<float> given,
   case Format::Int8Channel:
     quantiseInt8Channel(values, most, group);
     break;
+  case Format::Int4NL:
+    quantiseInt4NL(values, group);
+    break;
   default:
     llvm_unreachable("floats have no groups");
   }
@@ -342,11 +403,11 @@ static double fromE8M0(uint16_t byte) {
   return byte == 255 ? NAN : byte ? std::ldexp(1.0, byte - 127) : 0;
 }
 
-/// Of one step between integers.
+/// What integers are multiplied by, but for the format's fraction.
 static double stepOf(Format format, uint32_t scale) {
   switch (format) {
   case Format::MXFP4:
-    return fromE8M0(scale) / 2;
+    return fromE8M0(scale);
   case Format::Int8Channel:
     return llvm::bit_cast<float>(scale);
   default:
@@ -357,12 +418,12 @@ static double stepOf(Format format, uint32_t scale) {
 void mlir::lm::dequantise(Format format, const QuantisedGroup &group,
                           MutableArrayRef<double> values) {
   QuantisedLayout layout = QuantisedLayout::of(format);
-  double scale = stepOf(format, group.scale);
+  double scale = stepOf(format, group.scale) / layout.fraction;
   double minimum = fromHalf(group.minimum);
   for (auto [value, code] : llvm::zip(values, group.codes)) {
     int integer = code - layout.bias;
-    if (layout.isTable)
-      integer = code & 8 ? -kDoubledE2M1[code & 7] : kDoubledE2M1[code & 7];
+    if (layout.isTable())
+      integer = layout.table[code];
     value = integer * scale + minimum;
   }
 }

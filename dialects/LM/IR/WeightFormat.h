@@ -49,10 +49,13 @@ struct QuantisedLayout {
   int64_t groupLines; ///< 8 for bytes, 4 for nibbles
   int64_t scaleLines; ///< one for each kind of scale (scale, minimum)
   int64_t scaleBytes; ///< of one scale: f32, f16, or E8M0
-  /// What is added to an integer to make it unsigned in memory.
+  /// What is added to an integer to make it unsigned in memory; the code of
+  /// what has the scale 0.
   int64_t bias;
-  /// Nibbles are codes of E2M1 (twice their value is an integer).
-  bool isTable = false;
+  /// The integers that nibbles stand for, where those are codes.
+  ArrayRef<int8_t> table = {};
+  /// Integers are so many times the format's numbers.
+  int64_t fraction = 1;
 
   static QuantisedLayout of(Format format);
   /// Whether all columns of a row have one scale.
@@ -80,11 +83,22 @@ struct QuantisedLayout {
     return columns > 0 && linesOf(columns) == lines;
   }
   bool isNibbles() const { return groupLines == 4; }
+  bool isTable() const { return !table.empty(); }
   bool hasMinimum() const { return scaleLines == 2; }
 };
 
-/// Twice the values of the eight E2M1 codes without sign.
-inline constexpr int8_t kDoubledE2M1[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+/// Twice the values of the E2M1 codes, of which 8 and more have a sign.
+inline constexpr int8_t kDoubledE2M1[16] = {0, 1,  2,  3,  4,  6,  8,  12,
+                                            0, -1, -2, -3, -4, -6, -8, -12};
+/// The numbers of llama.cpp's IQ4_NL (kvalues_iq4nl in its ggml-common.h),
+/// ascending: normal values lie denser in the middle.
+inline constexpr int8_t kInt4NL[16] = {
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+/// Int4NL tries scales by which a group's value of largest magnitude becomes
+/// each of first, first + step, ..., last, and the negative of each.
+struct ScaleSearch {
+  int64_t first = 96, last = 144, step = 8;
+};
 
 /// A group as it is stored.
 struct QuantisedGroup {

@@ -48,7 +48,8 @@ struct Panel {
                                            : 64;
   }
   int64_t blockLines() const {
-    return format == Format::Int4 ? 9 : format == Format::Int4Min ? 10 : 17;
+    bool isInt4 = format == Format::Int4 || format == Format::Int4NL;
+    return isInt4 ? 9 : format == Format::Int4Min ? 10 : 17;
   }
   const uint8_t *block(int64_t k) const {
     return bytes + k / blockColumns() * blockLines() * 64;
@@ -139,7 +140,7 @@ std::string nameOf(const testing::TestParamInfo<Format> &info) {
 INSTANTIATE_TEST_SUITE_P(Formats, Pack,
                          testing::Values(Format::Int8, Format::Int4,
                                          Format::Int4Min, Format::MXFP4,
-                                         Format::Int8Channel),
+                                         Format::Int8Channel, Format::Int4NL),
                          nameOf);
 
 } // namespace

@@ -110,6 +110,21 @@ TEST(Quantise, Int4MinSpansTheRange) {
   EXPECT_EQ(readBack(Format::Int4Min, {15, 7}), (std::vector<double>{15, 7}));
 }
 
+TEST(Quantise, Int4NLFindsItsOwnNumbers) {
+  for (float scale : {1.0f, -0.25f}) {
+    std::vector<float> values;
+    for (int8_t number : kInt4NL)
+      values.insert(values.end(), 2, number * scale);
+    EXPECT_EQ(readBack(Format::Int4NL, values),
+              std::vector<double>(values.begin(), values.end()));
+  }
+  // A single value is met by a scale of its own; zeros take the code 8.
+  QuantisedGroup group = quantise(Format::Int4NL, {0, 3});
+  EXPECT_NEAR(readBack(Format::Int4NL, {0, 3})[1], 3, 0.01);
+  EXPECT_EQ(group.codes[0], 8);
+  EXPECT_EQ(quantise(Format::Int4NL, {0, 0}).codes[0], 8);
+}
+
 TEST(Quantise, MXFP4RoundsToTheNumbersOfE2M1) {
   std::vector<float> values = {6,    5.1, 5,     3.5, 2.5,   1.75, 1.25,
                                0.75, 0.25, 0.26, -0.3, -1.2, -4.9, 0};
@@ -127,7 +142,7 @@ TEST(Quantise, MXFP4RoundsToTheNumbersOfE2M1) {
 
 TEST(Quantise, WhatIsNotFiniteStaysSo) {
   for (Format format : {Format::Int8, Format::Int4, Format::Int4Min,
-                        Format::MXFP4, Format::Int8Channel}) {
+                        Format::MXFP4, Format::Int8Channel, Format::Int4NL}) {
     for (float bad : {float(NAN), float(INFINITY), -float(INFINITY)})
       for (double value : readBack(format, {1, bad, 2}))
         EXPECT_TRUE(std::isnan(value)) << stringifyFormat(format).str();
@@ -191,7 +206,7 @@ TEST(QuantisedProduct, RowsThatAreNotFiniteStayAlone) {
 TEST(QuantisedProduct, PhasesAgree) {
   RuntimeValue x = random(1, {3, 40}), w = random(2, {2, 40});
   for (const char *format :
-       {"int8", "int4", "int4_min", "mxfp4", "int8_channel"}) {
+       {"int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl"}) {
     Program argument(linear(format));
     std::string type = "!lm.packed<2x40x" + std::string(format) + ", panel>";
     Program packed(wrap("%x: tensor<?x40xf32>, %w: " + type,

@@ -1,6 +1,6 @@
 // RUN: moe-opt %s --split-input-file --verify-diagnostics
 
-// expected-error @below {{expected a format: f32, bf16, f16, int8, int4, int4_min, mxfp4 or int8_channel, got int5}}
+// expected-error @below {{expected a format: f32, bf16, f16, int8, int4, int4_min, mxfp4, int4_nl or int8_channel, got int5}}
 func.func private @f(!lm.packed<64x32xint5, panel>)
 
 // -----

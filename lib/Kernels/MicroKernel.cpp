@@ -60,11 +60,17 @@ static int64_t countRegisters(const Target &target, const TileFamily &family,
   return rows * vectors + operands;
 }
 
-/// NEON adds four products of bytes in three steps, or by one instruction.
-static bool hasManyProducts(const Target &target, lm::Format format) {
+/// Rows of a tile of integers that are scaled by groups. NEON adds four
+/// products of bytes in three steps, or by one instruction.
+static int64_t countGroupRows(const Target &target, lm::Format format) {
   ByteDot dot = byteDotOf(target, format);
-  return target.isAArch64() && dot != ByteDot::Quads &&
-         dot != ByteDot::SignedQuads;
+  if (!target.isAArch64() || dot == ByteDot::Quads ||
+      dot == ByteDot::SignedQuads)
+    return 6;
+  // What was looked up is widened, too, and LLVM does both for a whole line
+  // before the first product.
+  bool isWidened = dot == ByteDot::Pairs;
+  return lm::QuantisedLayout::of(format).isTable() && isWidened ? 2 : 4;
 }
 
 /// A tile of integers holds its sums over a group beside those in f32, unless
@@ -73,7 +79,7 @@ int64_t TileFamily::maxRows(const Target &target) const {
   if (sumsWholeRows() && target.dotQuads)
     return target.maxTileRows();
   if (recipe == Recipe::GroupSums)
-    return hasManyProducts(target, format) ? 4 : 6;
+    return countGroupRows(target, format);
   if (isDequantised()) {
     if (!target.isAArch64()) // AVX2 holds one vector's sums at a time
       return target.maxTileRows();

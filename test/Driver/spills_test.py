@@ -143,6 +143,8 @@ def main():
             "module attributes {lm.activations = #lm.format<f32>} {" + graph(INTEGERS) + "}\n")
         for machine, registers, most, words in MACHINES:
             limits = dict(zip(FLOATS, most)) | dict.fromkeys(INTEGERS, most[-1])
+            if "smull" in words.values():
+                limits["int4_nl"] = 2  # widens what it looked up
             word, rows = WHOLE_ROWS[registers]
             if word in words.values():
                 limits["int8_channel"] = rows

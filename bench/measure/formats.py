@@ -91,4 +91,5 @@ def stands_for(matrix, name):
     if name == "int8_channel":
         return int8_channel(matrix)
     groups = matrix.reshape(len(matrix), -1, GROUP)
-    return {"int8": int8, "int4": int4, "int4_min": int4_min, "mxfp4": mxfp4, "int4_nl": int4_nl}[name](groups).reshape(matrix.shape)
+    quantise = {"int8": int8, "int4": int4, "int4_min": int4_min, "mxfp4": mxfp4, "int4_nl": int4_nl}[name]
+    return quantise(groups).reshape(matrix.shape)

@@ -36,7 +36,8 @@ class FormatsTest(unittest.TestCase):
 
     def test_errors_are_within_half_a_step(self):
         largest = np.abs(self.matrix).reshape(16, 2, 32).max(-1).repeat(32, axis=1)
-        for name, steps in (("int8", 1 / 127 / 2), ("int4", 1 / 8), ("int4_min", 2 / 15 / 2), ("mxfp4", 1 / 4), ("int4_nl", 1 / 7)):
+        for name, steps in (("int8", 1 / 127 / 2), ("int4", 1 / 8), ("int4_min", 2 / 15 / 2), ("mxfp4", 1 / 4),
+                            ("int4_nl", 1 / 7)):
             error = np.abs(formats.stands_for(self.matrix, name) - self.matrix)
             self.assertTrue((error <= largest * steps * 1.01).all(), name)
 

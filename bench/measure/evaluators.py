@@ -33,13 +33,13 @@ class Format:
         return self.key().replace(" ", "-").replace("/", "-")
 
 
-OURS = ("int8", "int4", "int4_min", "mxfp4")
+OURS = ("int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl")
 REFERENCE = Format("moec", "f32")
 FORMATS = (REFERENCE, Format(PEER, "F32"), *(Format("moec", name) for name in OURS),
            *(Format("weights", name) for name in OURS),
            *(Format(PEER, name) for name in ("Q8_0", "Q4_1", "Q4_0", "IQ4_NL", "MXFP4")))
 # Ours, and llama.cpp's format of the same size.
-SAME_SIZE = dict(zip(OURS, ("Q8_0", "Q4_0", "Q4_1", "MXFP4")))
+SAME_SIZE = dict(zip(OURS, ("Q8_0", "Q4_0", "Q4_1", "MXFP4", "Q8_0", "IQ4_NL")))
 FIVE_BITS = (Format(PEER, "Q5_1"), Format(PEER, "Q5_0"))
 # Only a dense FFN's down_proj has a multiple of 256 columns.
 DENSE = (Format(PEER, "F32", True), Format(PEER, "Q8_0, down Q6_K", True, ("ffn_down=q6_K",)),

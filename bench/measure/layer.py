@@ -35,7 +35,7 @@ class Layer:
         shape = self.shape
         self.activation = activation(moec, kind, folder, target)
         loaded, of_bf16 = library.compile_graph(moec, graph(shape, kind, self.activation), folder, target)
-        self.recipe = ("group-sums" if kind.is_quantised() else of_bf16 if self.activation == "bf16"
+        self.recipe = (kind.sums if kind.is_quantised() else of_bf16 if self.activation == "bf16"
                        else "widen-f32-fma")
         self.function = library.Function(loaded, "layer", folder)
         self.gate_up = weights.Random((shape.experts, 2 * shape.width, shape.hidden), kind, shape.hidden ** -0.5, 1)

@@ -15,14 +15,15 @@ class WeightType:
     recipes: tuple            # of the compute ceiling: the fastest of them
     tolerance: float          # of a result, relative to the largest; with `pairs` where rows are bf16
     pairs: float = 0.0
+    sums: str = ""            # the recipe of a quantised type's products
 
     def is_quantised(self):
         return bool(self.attribute)
 
 
-def quantised(name, bits, recipe):
+def quantised(name, bits, recipe, sums="group-sums"):
     """Handed over as bf16; rows become int8 a group, which is what the tolerance is for."""
-    return WeightType(name, "bf16", f"{{lm.format = #lm.format<{name}>}}", bits / 8, (recipe,), 3e-2)
+    return WeightType(name, "bf16", f"{{lm.format = #lm.format<{name}>}}", bits / 8, (recipe,), 3e-2, sums=sums)
 
 
 TYPES = {kind.name: kind for kind in (
@@ -34,6 +35,8 @@ TYPES = {kind.name: kind for kind in (
     quantised("int4", 4.5, "int4"),
     quantised("int4_min", 5, "int4"),  # one more fma a group than the loop has
     quantised("mxfp4", 4.25, "mxfp4"),
+    quantised("int4_nl", 4.5, "mxfp4"),  # a table, too; larger integers take two products where MXFP4's take one (AVX2)
+    quantised("int8_channel", 8, "int8", "row-sums"),  # a scale a row; as fast as the instruction, which has no ceiling yet
 )}
 
 

@@ -36,7 +36,7 @@ class LayerCell:
 
 
 # Every type in one shape; the larger a layer, the fewer.
-FULL = {"olmoe": ("bf16", "f32", "f16", "int8", "int4", "int4_min", "mxfp4"),
+FULL = {"olmoe": ("bf16", "f32", "f16", "int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl"),
         "qwen3": ("bf16", "f32", "int8", "int4", "mxfp4"),
         "mixtral": ("bf16", "f32", "int8", "int4")}
 
@@ -60,6 +60,8 @@ def quick_layers(threads):
                 ("olmoe", "int4", "uniform", (1, 8, 64, 512)),
                 ("olmoe", "int4_min", "uniform", (1, 512)),
                 ("olmoe", "mxfp4", "uniform", (1, 512)),
+                ("olmoe", "int8_channel", "uniform", (1, 512)),
+                ("olmoe", "int4_nl", "uniform", (1, 512)),
                 ("qwen3", "bf16", "uniform", (1, 8, 64, 512)),
                 ("qwen3", "bf16", "skewed", (64, 512)),
                 ("mixtral", "bf16", "uniform", (1, 4, 64)),

@@ -7,6 +7,7 @@
 #include "CodeVersion.h"
 
 #include "Diagnostics.h"
+#include "dialects/LM/IR/WeightFormat.h"
 #include "dialects/MoE/Transforms/BufferContext.h"
 #include "moe/Driver/Codegen.h"
 
@@ -51,7 +52,8 @@ std::string moec::recipesOf(moe::ElementType weights,
             mlir::lm::stringifyFormat(*format).str() +
             " weights, activations f32), ";
   else if (format)
-    names = "group-sums, ";
+    names = mlir::lm::QuantisedLayout::of(*format).spansRow() ? "row-sums, "
+                                                              : "group-sums, ";
   names += hasPairs ? pairs : wide.recipeName();
   if (attention == moe::ElementType::BF16 && !hasPairs)
     names += ", " + pairs + " in attention";

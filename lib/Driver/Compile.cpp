@@ -218,12 +218,11 @@ static uint64_t weightBytes(const ::moe::ModelConfig &config,
     kept += layer.sparse ? layer.experts * config.hidden : 0;
   kept = std::min(kept, count);
   auto layout = mlir::lm::QuantisedLayout::of(*format);
-  uint64_t block = layout.groups * mlir::lm::kGroup * 16;
   // Columns are padded to whole blocks: here hidden sizes stand for all.
   uint64_t columns = std::max<int64_t>(config.hidden, 1);
-  uint64_t padded = llvm::alignTo(columns, layout.groups * mlir::lm::kGroup);
-  uint64_t packed = (count - kept) * padded / columns;
-  return kept * width + packed * layout.blockLines() * 64 / block;
+  uint64_t rowBytes =
+      layout.linesOf(columns) * 64 / mlir::lm::PackedType::kLanes;
+  return kept * width + (count - kept) * rowBytes / columns;
 }
 
 /// What a user should know before waiting: the machine, and how much it will

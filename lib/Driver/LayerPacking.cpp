@@ -116,7 +116,7 @@ void PackingEmitter::quantisedLane(Value matrix, Value panel, Value lane) {
     sizes.push_back(e.b.getIndexAttr(size));
   Value view = memref::SubViewOp::create(e.b, e.loc, lines, packed, offsets,
                                          sizes, strides);
-  auto group = [&, row = row](Value number, int64_t columns) {
+  auto load = [&, row = row](Value number, int64_t columns) {
     SmallVector<Value> values;
     for (int64_t i = 0; i < lm::kGroup; i += e.lanes) {
       int64_t here = std::clamp<int64_t>(columns - i, 0, e.lanes);
@@ -124,9 +124,24 @@ void PackingEmitter::quantisedLane(Value matrix, Value panel, Value lane) {
       values.push_back(here ? e.load(logical, {matrix, row, column}, here)
                             : e.splat(0));
     }
-    emitQuantisedGroup(e, type.getFormat(), values, lane, number, view);
+    return values;
   };
   int64_t whole = type.getColumns() / lm::kGroup;
+  int64_t rest = type.getColumns() % lm::kGroup;
+  // Of all columns, where they have one scale.
+  auto largestOfRow = [&] {
+    auto step = [&](Value number, ValueRange before) -> SmallVector<Value> {
+      return {emitLargest(e, load(number, lm::kGroup), before.front())};
+    };
+    Value zeros = e.integer(e.vectorOf(e.b.getI32Type()), 0);
+    Value most = e.loop(e.index(0), e.index(whole), 1, zeros, step).front();
+    return rest ? emitLargest(e, load(e.index(whole), rest), most) : most;
+  };
+  Value largest;
+  auto group = [&](Value number, int64_t columns) {
+    emitQuantisedGroup(e, type.getFormat(), load(number, columns), largest,
+                       lane, number, view);
+  };
   int64_t groups = layout.paddedColumns(type.getLines()) / lm::kGroup;
   auto emptyFrom = [&](int64_t first) {
     e.loop(e.index(first), e.index(groups), 1,
@@ -135,13 +150,17 @@ void PackingEmitter::quantisedLane(Value matrix, Value panel, Value lane) {
   e.when(
       isRow,
       [&] {
+        if (layout.spansRow())
+          largest = largestOfRow();
         count(whole, [&](Value number) { group(number, lm::kGroup); });
-        int64_t rest = type.getColumns() % lm::kGroup;
         if (rest)
           group(e.index(whole), rest);
         emptyFrom(whole + (rest ? 1 : 0));
       },
-      [&] { emptyFrom(0); });
+      [&] {
+        largest = {};
+        emptyFrom(0);
+      });
 }
 
 /// One lane of a panel: a row, or zeros behind the last one.

@@ -17,15 +17,20 @@ using lm::QuantisedLayout;
 namespace {
 class GroupPacker {
 public:
-  GroupPacker(Emitter &e, Format format, ArrayRef<Value> values)
+  GroupPacker(Emitter &e, Format format, ArrayRef<Value> values, Value largest)
       : e(e), format(format), layout(QuantisedLayout::of(format)),
-        values(values), i32(e.b.getI32Type()), lanes(e.vectorOf(i32)) {}
+        values(values), i32(e.b.getI32Type()), lanes(e.vectorOf(i32)),
+        most(largest) {}
 
   void run(Value lane, Value number, Value panel);
 
 private:
   void findScale();
   void findFloatScale();
+  Value findInt4NLScale(Value extreme);
+  Value countAbove(Value x, ArrayRef<double> steps);
+  Value int4NLCode(Value value);
+  Value treeSum(SmallVector<Value> parts);
   SmallVector<Value> codes();
   SmallVector<Value> integers(double low, double high);
   Value tableCode(Value value);
@@ -63,8 +68,8 @@ private:
   ArrayRef<Value> values;
   Type i32, lanes;
   Value most, isFinite;        // bits of the largest magnitude
-  Value scale, minimum;        // f32, as rounded; of a table 2^-exponent
-  Value stored, storedMinimum; // i16
+  Value scale, minimum;        // f32, as rounded; of E8M0 2^-exponent
+  Value stored, storedMinimum; // i32 or i16; i16
 };
 } // namespace
 
@@ -78,15 +83,12 @@ Value GroupPacker::largest(bool negated) {
 }
 
 void GroupPacker::findScale() {
-  for (Value part : values) {
-    Value bits = arith::AndIOp::create(e.b, e.loc, bitsOf(part),
-                                       e.integer(lanes, 0x7fffffff));
-    most = most ? Value(arith::MaxUIOp::create(e.b, e.loc, most, bits)) : bits;
-  }
+  if (!most)
+    most = emitLargest(e, values, {});
   most = vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::MAXUI,
                                      most);
   isFinite = isLess(most, e.integer(i32, 0x7f800000));
-  if (!layout.isTable)
+  if (layout.scaleBytes > 1)
     return findFloatScale();
   Value exponent = arith::ShRUIOp::create(e.b, e.loc, most, e.integer(i32, 23));
   exponent = e.max(e.sub(exponent, e.integer(i32, 2)), e.integer(i32, 1));
@@ -101,7 +103,7 @@ void GroupPacker::findScale() {
 void GroupPacker::findFloatScale() {
   Value wide;
   minimum = e.f32(0);
-  if (format == Format::Int8) {
+  if (format == Format::Int8 || format == Format::Int8Channel) {
     wide = e.divf(asFloat(most), e.f32(127));
   } else {
     Value high = largest(false), low = e.subf(e.f32(0), largest(true));
@@ -111,18 +113,89 @@ void GroupPacker::findFloatScale() {
     } else {
       Value isLow = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGE,
                                           e.subf(e.f32(0), low), high);
-      wide = e.divf(e.select(isLow, low, high), e.f32(-8));
+      Value extreme = e.select(isLow, low, high);
+      wide = format == Format::Int4NL
+                 ? e.mulf(findInt4NLScale(extreme), extreme)
+                 : e.divf(extreme, e.f32(-8));
     }
   }
   // Zeros have neither; what is not finite has no minimum, and the scale NaN.
   Value isZero = e.equal(most, e.integer(i32, 0));
   wide = e.select(isZero, e.f32(0), wide);
   minimum = e.select(isFinite, minimum, e.f32(0));
+  if (layout.scaleBytes == 4) {
+    scale = wide;
+    stored = e.select(isFinite, bitsOf(wide), e.integer(i32, 0x7fc00000));
+    return;
+  }
   scale = roundedToHalf(wide);
   Type i16 = e.b.getI16Type();
   stored = e.select(isFinite, halfBits(wide), e.integer(i16, 0x7e00));
   storedMinimum = halfBits(minimum);
   minimum = roundedToHalf(minimum);
+}
+
+/// The sum by a tree of halves.
+Value GroupPacker::treeSum(SmallVector<Value> parts) {
+  for (size_t half = parts.size() / 2; half; half /= 2)
+    for (size_t i = 0; i < half; ++i)
+      parts[i] = e.addf(parts[i], parts[i + half]);
+  return e.reduceAdd(parts.front());
+}
+
+/// Of each lane the first step, and what each number of the table that is
+/// reached adds to it: x is nearest to the last, or of two to the lower.
+Value GroupPacker::countAbove(Value x, ArrayRef<double> steps) {
+  Value sum = e.splat(steps.front());
+  for (int i = 0; i < 15; ++i) {
+    double limit = (lm::kInt4NL[i] + lm::kInt4NL[i + 1]) * 0.5;
+    Value isAbove = compare(arith::CmpFPredicate::OGT, x, limit);
+    sum = e.addf(sum, e.select(isAbove, e.splat(steps[i + 1]), e.splat(0)));
+  }
+  return sum;
+}
+
+/// The scale of least squared error over the extreme value.
+Value GroupPacker::findInt4NLScale(Value extreme) {
+  lm::ScaleSearch search;
+  SmallVector<double> steps = {double(lm::kInt4NL[0])};
+  for (int i = 0; i < 15; ++i)
+    steps.push_back(lm::kInt4NL[i + 1] - lm::kInt4NL[i]);
+  SmallVector<Value> shares = llvm::map_to_vector(values, [&](Value part) {
+    return Value(e.divf(part, e.broadcast(extreme)));
+  });
+  auto attempt = [&](Value target, ValueRange before) {
+    SmallVector<Value> products, squares;
+    for (Value share : shares) {
+      Value q = countAbove(e.mulf(share, e.broadcast(target)), steps);
+      products.push_back(e.mulf(q, share));
+      squares.push_back(e.mulf(q, q));
+    }
+    Value sum = treeSum(products), found = e.divf(sum, treeSum(squares));
+    Value gain = e.mulf(sum, found);
+    Value isMore = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT,
+                                         gain, before[0]);
+    return SmallVector<Value>{e.select(isMore, gain, before[0]),
+                              e.select(isMore, found, before[1])};
+  };
+  auto bothSigns = [&](Value size, ValueRange before) {
+    Value target =
+        arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), e.toI32(size));
+    return attempt(e.subf(e.f32(0), target), attempt(target, before));
+  };
+  SmallVector<Value> none = {e.f32(0), e.f32(0)};
+  return e.loop(e.index(search.first), e.index(search.last + 1), search.step,
+                none, bothSigns)[1];
+}
+
+Value GroupPacker::int4NLCode(Value value) {
+  SmallVector<double> steps(16, 1.0);
+  steps.front() = 0;
+  Value code = arith::FPToSIOp::create(
+      e.b, e.loc, lanes, countAbove(e.divf(value, e.broadcast(scale)), steps));
+  Value isZero = compare(arith::CmpFPredicate::OEQ, scale, 0);
+  Value isNone = e.select(isFinite, isZero, e.integer(e.b.getI1Type(), 1));
+  return e.select(isNone, e.integer(lanes, layout.bias), code);
 }
 
 /// The nearest integers within [low, high] of the values over the scale.
@@ -169,11 +242,15 @@ Value GroupPacker::tableCode(Value value) {
 SmallVector<Value> GroupPacker::codes() {
   switch (format) {
   case Format::Int8:
+  case Format::Int8Channel:
     return integers(-127, 127);
   case Format::Int4:
     return integers(-8, 7);
   case Format::Int4Min:
     return integers(0, 15);
+  case Format::Int4NL:
+    return llvm::map_to_vector(values,
+                               [&](Value part) { return int4NLCode(part); });
   default:
     return llvm::map_to_vector(values,
                                [&](Value part) { return tableCode(part); });
@@ -217,6 +294,13 @@ void GroupPacker::storeScale(Value bits, Value line, Value byte, Value panel) {
 
 void GroupPacker::run(Value lane, Value number, Value panel) {
   findScale();
+  if (layout.spansRow()) {
+    storeCodes(codes(), e.mul(number, layout.groupLines), lane, panel);
+    int64_t lines = cast<MemRefType>(panel.getType()).getDimSize(0);
+    storeScale(stored, e.index(layout.scaleLine(0, lines)),
+               e.mul(lane, layout.scaleBytes), panel);
+    return;
+  }
   Value block = e.mul(e.div(number, layout.groups), layout.blockLines());
   Value inBlock = e.rem(number, e.index(layout.groups));
   Value line = e.add(block, e.mul(inBlock, layout.groupLines));
@@ -229,6 +313,19 @@ void GroupPacker::run(Value lane, Value number, Value panel) {
 }
 
 void moec::emitQuantisedGroup(Emitter &e, Format format, ArrayRef<Value> values,
-                              Value lane, Value number, Value panel) {
-  GroupPacker(e, format, values).run(lane, number, panel);
+                              Value largest, Value lane, Value number,
+                              Value panel) {
+  GroupPacker(e, format, values, largest).run(lane, number, panel);
+}
+
+Value moec::emitLargest(Emitter &e, ArrayRef<Value> values, Value before) {
+  Type lanes = e.vectorOf(e.b.getI32Type());
+  for (Value part : values) {
+    Value bits = arith::AndIOp::create(
+        e.b, e.loc, arith::BitcastOp::create(e.b, e.loc, lanes, part),
+        e.integer(lanes, 0x7fffffff));
+    before =
+        before ? Value(arith::MaxUIOp::create(e.b, e.loc, before, bits)) : bits;
+  }
+  return before;
 }

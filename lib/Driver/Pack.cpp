@@ -90,24 +90,21 @@ static std::pair<int64_t, int64_t> panelRows(PackedType type, int64_t panel) {
 
 /// One panel in a quantised format. Lanes without a row are rows of zeros.
 static void packQuantised(PackedType type, const RowReader &reader,
-                          int64_t expert, int64_t number, char *panel) {
+                          int64_t expert, int64_t number,
+                          llvm::MutableArrayRef<char> panel) {
   int64_t columns = type.getColumns();
   auto layout = lm::QuantisedLayout::of(type.getFormat());
   int64_t padded = layout.paddedColumns(type.getLines());
   std::vector<float> row(padded);
   auto [first, valid] = panelRows(type, number);
-  llvm::ArrayRef<float> values(row);
   for (int64_t lane = 0; lane < PackedType::kLanes; ++lane) {
     if (lane < valid)
       reader.read(expert, first + lane,
                   llvm::MutableArrayRef<float>(row).take_front(columns));
     else
       std::fill(row.begin(), row.end(), 0);
-    for (int64_t group = 0; group < padded / lm::kGroup; ++group) {
-      auto part = values.slice(group * lm::kGroup, lm::kGroup);
-      lm::storeGroup(type.getFormat(), lm::quantise(type.getFormat(), part),
-                     lane, group, panel);
-    }
+    lm::storeRow(type.getFormat(), lm::quantiseRow(type.getFormat(), row), lane,
+                 panel);
   }
 }
 
@@ -125,7 +122,7 @@ void moec::packPanels(PackedType type, const RowReader &reader, int64_t expert,
   if (type.isQuantised()) {
     for (int64_t i = 0; i < count; ++i)
       packQuantised(type, reader, expert, firstPanel + i,
-                    out.data() + i * lines * 64);
+                    out.slice(i * lines * 64, lines * 64));
     return;
   }
   std::vector<uint32_t> row(lines); // one 4-byte step a line, zero-padded

@@ -45,15 +45,10 @@ Value FloatTile::loadQuad(int64_t v, Value quad) {
   Type i32 = raw.getType();
   raw = arith::ShRUIOp::create(
       e.b, e.loc, raw, vector::BroadcastOp::create(e.b, e.loc, i32, shift));
-  if (!layout.isTable)
+  if (!layout.isTable())
     return layout.bias ? withSigns(raw, 0x08080808) : raw;
-  int8_t table[16]; // twice the values
-  for (int i = 0; i < 8; ++i) {
-    table[i] = lm::kDoubledE2M1[i];
-    table[8 + i] = -lm::kDoubledE2M1[i];
-  }
   raw = arith::AndIOp::create(e.b, e.loc, raw, e.integer(i32, 0x0f0f0f0f));
-  return emitLookUp(e, raw, table);
+  return emitLookUp(e, raw, layout.table);
 }
 
 /// Half of all codes was added to integers: flipping their first bit takes it
@@ -65,7 +60,7 @@ Value FloatTile::withSigns(Value integers, int64_t firstBits) {
 
 /// Byte i of each lane, or its low half, as f32.
 Value FloatTile::integerOf(Value quad, int64_t i) {
-  int64_t bits = layout.isNibbles() && !layout.isTable ? 4 : 8;
+  int64_t bits = layout.isNibbles() && !layout.isTable() ? 4 : 8;
   Type i32 = quad.getType();
   if (int64_t above = 32 - bits - 8 * i)
     quad = arith::ShLIOp::create(e.b, e.loc, quad, e.integer(i32, above));
@@ -82,7 +77,9 @@ void FloatTile::loadFactors(int64_t first, int64_t vectors) {
   minima.clear();
   for (int64_t v = first; v < first + vectors; ++v) {
     Value scale = loadScales(v, 0);
-    factors.push_back(layout.isTable ? e.mulf(scale, e.splat(0.5)) : scale);
+    factors.push_back(layout.fraction == 1
+                          ? scale
+                          : e.mulf(scale, e.splat(1.0 / layout.fraction)));
     if (layout.hasMinimum())
       minima.push_back(loadScales(v, 1));
   }

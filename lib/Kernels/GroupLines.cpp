@@ -15,18 +15,25 @@ GroupLines::GroupLines(TileBuilder &tile, Value group)
   // Addresses are sums with a constant: two registers a panel serve all lines.
   bytes = memref::CollapseShapeOp::create(
       e.b, e.loc, tile.bLines, SmallVector<ReassociationIndices>{{0, 1}});
-  Value block = e.mul(e.div(group, layout.groups), layout.blockLines());
-  Value inBlock = e.rem(group, e.index(layout.groups));
-  line =
-      e.add(block, e.add(e.mul(inBlock, layout.groupLines), layout.scaleLines));
-  Value inLine = e.mul(inBlock, 16 * layout.scaleBytes);
+  Value scaleLine, inLine = e.index(0);
+  if (layout.spansRow()) {
+    line = e.mul(group, layout.groupLines);
+    scaleLine = e.sub(tile.lines, e.index(layout.scaleLines));
+  } else {
+    scaleLine = e.mul(e.div(group, layout.groups), layout.blockLines());
+    Value inBlock = e.rem(group, e.index(layout.groups));
+    line = e.add(scaleLine,
+                 e.add(e.mul(inBlock, layout.groupLines), layout.scaleLines));
+    inLine = e.mul(inBlock, 16 * layout.scaleBytes);
+  }
   for (int64_t panel = 0; panel < tile.panels; ++panel) {
     starts.push_back(e.mul(tile.panelLine(panel, line), 64));
-    scales.push_back(e.add(e.mul(tile.panelLine(panel, block), 64), inLine));
+    scales.push_back(
+        e.add(e.mul(tile.panelLine(panel, scaleLine), 64), inLine));
   }
 }
 
-/// Fetches as many lines as the group has and those of scales behind, into the
+/// Fetches as many lines as the group has and those of its scales, into the
 /// second-level cache: what TileBuilder::prefetch does line by line, with one
 /// address a panel. A core waits for few lines of its own at once (Zen 4: 20
 /// GB/s), its prefetcher for more: where nothing else takes time (streams),
@@ -36,9 +43,10 @@ void GroupLines::prefetch() {
   int64_t lead = leadOf(e.target, tile.family, tile.rows);
   if (!lead)
     return;
-  int64_t count = fetchesEveryLine(e.target, tile.family, tile.rows)
-                      ? layout.groupLines + layout.scaleLines
-                      : 1;
+  int64_t count =
+      fetchesEveryLine(e.target, tile.family, tile.rows)
+          ? layout.groupLines + (layout.spansRow() ? 0 : layout.scaleLines)
+          : 1;
   for (int64_t panel = 0; panel < tile.panels; ++panel) {
     Value start = e.mul(tile.fetchedLine(panel, line, lead), 64);
     for (int64_t i = 0; i < count; ++i)
@@ -66,6 +74,8 @@ Value GroupLines::loadScales(int64_t v, int64_t kind) {
   int64_t each = layout.scaleBytes;
   Value raw = loadBytes(scales[panelOf(v)],
                         e.index(64 * kind + laneOf(v) * each), e.lanes * each);
+  if (each == 4)
+    return vector::BitCastOp::create(e.b, e.loc, e.vectorType(), raw);
   if (each == 2) {
     Value halves = vector::BitCastOp::create(e.b, e.loc,
                                              e.vectorOf(e.b.getF16Type()), raw);
@@ -80,5 +90,7 @@ Value GroupLines::loadScales(int64_t v, int64_t kind) {
 
 Value TileBuilder::countGroups() {
   QuantisedLayout layout = QuantisedLayout::of(family.format);
+  if (layout.spansRow())
+    return e.div(lines, layout.groupLines); // and lines of scales
   return e.mul(e.div(lines, layout.blockLines()), layout.groups);
 }

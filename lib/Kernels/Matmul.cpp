@@ -25,7 +25,8 @@ int64_t PackedWeight::rowElements(const Target &target) const {
     int64_t columns = lm::QuantisedLayout::of(format).paddedColumns(lines);
     if (TileFamily::of(format, target).isDequantised())
       return columns;
-    return columns / lm::kGroup * QuantisedRecord::of(target, format).elements;
+    return QuantisedRecord::of(target, format)
+        .rowElements(columns / lm::kGroup);
   }
   return format == lm::Format::F32 ? lines : 2 * lines;
 }
@@ -263,8 +264,8 @@ void MatmulEmitter::clearPadding(Value rows, Value offset) {
 void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
                               function_ref<Value(Value)> source) {
   if (family.recipe == Recipe::GroupSums) {
-    int64_t groups =
-        rowElements() / QuantisedRecord::of(e.target, weight.format).elements;
+    auto layout = lm::QuantisedLayout::of(weight.format);
+    int64_t groups = layout.paddedColumns(weight.lines) / lm::kGroup;
     Value last = e.sub(rows, e.index(1));
     e.loop(e.index(0), rows, 1, [&](Value r) {
       Value next = e.min(e.add(r, 1), last);

@@ -60,34 +60,44 @@ static int64_t countRegisters(const Target &target, const TileFamily &family,
   return rows * vectors + operands;
 }
 
-/// NEON adds four products of bytes in three steps, or by one instruction.
-static bool hasManyProducts(const Target &target, lm::Format format) {
+/// Rows of a tile of integers that are scaled by groups. NEON adds four
+/// products of bytes in three steps, or by one instruction.
+static int64_t countGroupRows(const Target &target, lm::Format format) {
   ByteDot dot = byteDotOf(target, format);
-  return target.isAArch64() && dot != ByteDot::Quads &&
-         dot != ByteDot::SignedQuads;
+  if (!target.isAArch64() || dot == ByteDot::Quads ||
+      dot == ByteDot::SignedQuads)
+    return 6;
+  // What was looked up is widened, too, and LLVM does both for a whole line
+  // before the first product.
+  bool isWidened = dot == ByteDot::Pairs;
+  return lm::QuantisedLayout::of(format).isTable() && isWidened ? 2 : 4;
 }
 
 bool TileFamily::hasNarrowNibbles(const Target &target) const {
   return recipe == Recipe::GroupSums && !target.isAArch64() &&
-         !lm::QuantisedLayout::of(format).isTable &&
+         !lm::QuantisedLayout::of(format).isTable() &&
          byteDotOf(target, format) == ByteDot::Narrow;
 }
 
-/// A tile of integers holds its sums over a group beside those in f32. Of
-/// narrow nibbles 16 registers hold those of 4 rows x 2 vectors (AVX2 on Zen 4,
-/// T=512: 75 % of the ceiling, 70 % of 6 x 1).
+/// A tile of integers holds its sums over a group beside those in f32, unless
+/// they are one sum. Of narrow nibbles 16 registers hold those of 4 rows x 2
+/// vectors (AVX2 on Zen 4, T=512: 75 % of the ceiling, 70 % of 6 x 1).
 int64_t TileFamily::maxRows(const Target &target) const {
-  if (recipe == Recipe::GroupSums) {
-    bool isSmall = hasManyProducts(target, format) ||
-                   (target.registers < 32 && hasNarrowNibbles(target));
-    return isSmall ? 4 : 6;
-  }
+  if (sumsWholeRows() && target.dotQuads)
+    return target.maxTileRows();
+  if (recipe == Recipe::GroupSums && target.registers < 32 &&
+      hasNarrowNibbles(target))
+    return 4;
+  if (recipe == Recipe::GroupSums)
+    return countGroupRows(target, format);
   if (isDequantised()) {
     if (!target.isAArch64()) // AVX2 holds one vector's sums at a time
       return target.maxTileRows();
     // LLVM makes all weights of four columns first: more rows spill.
     auto layout = lm::QuantisedLayout::of(format);
-    return layout.hasMinimum() || layout.isTable ? 3 : 4;
+    bool takesMore =
+        layout.hasMinimum() || layout.isTable() || layout.spansRow();
+    return takesMore ? 3 : 4;
   }
   // On AVX2 six rows of bf16 take one register too many. That vector is read
   // again, which costs less than a smaller tile (3 %: Zen 4, T=256).
@@ -320,12 +330,14 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
   bool inGroups = lm::isQuantised(family.format);
   Value steps = inGroups ? tile.countGroups() : Value(args[4]);
-  SmallVector<Value> acc =
-      e.loop(e.index(0), steps, 1, init, [&](Value k, ValueRange carried) {
-        return family.isDequantised() ? tile.accumulateDequantised(k, carried)
-               : inGroups             ? tile.accumulateGroup(k, carried)
-                                      : tile.accumulate(k, carried);
-      });
+  auto accumulate = [&](Value k, ValueRange carried) {
+    return family.isDequantised() ? tile.accumulateDequantised(k, carried)
+           : inGroups             ? tile.accumulateGroup(k, carried)
+                                  : tile.accumulate(k, carried);
+  };
+  SmallVector<Value> acc = family.sumsWholeRows()
+                               ? tile.sumWholeRows()
+                               : e.loop(e.index(0), steps, 1, init, accumulate);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t v = 0; v < tile.vectors(); ++v) {
       int64_t perPanel = tile.vectorsPerPanel();

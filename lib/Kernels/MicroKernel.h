@@ -26,6 +26,11 @@ struct TileFamily {
   bool isDequantised() const {
     return mlir::lm::isQuantised(format) && recipe == Recipe::WidenFMA;
   }
+  /// Whether a row's products of integers are one sum.
+  bool sumsWholeRows() const {
+    return recipe == Recipe::GroupSums &&
+           mlir::lm::QuantisedLayout::of(format).spansRow();
+  }
   /// K steps in one element of a packed row of floats.
   int64_t stepsPerElement() const { return recipe == Recipe::DotPairs ? 2 : 1; }
   /// K steps in one line of a panel of floats, one after the other.

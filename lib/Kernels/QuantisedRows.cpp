@@ -1,8 +1,8 @@
 //===- QuantisedRows.cpp - Rows as products with integers read them -------===//
 //
-// Part of moe-mlir. Of 32 consecutive columns: scale max|x| / 127, integers
-// nearest to x * (127 / max|x|), ties to even. Nothing outside of the row and
-// group enters (docs/numerics.md).
+// Part of moe-mlir. Of 32 consecutive columns, or of all: scale max|x| / 127,
+// integers nearest to x * (127 / max|x|), ties to even. Nothing outside of the
+// row and group enters (docs/numerics.md).
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,13 +20,13 @@ int64_t moec::kernels::productBias(const Target &target,
   int64_t largest = largestInteger(layout);
   if (takesSign(byteDotOf(target, largest), largest))
     return 0;
-  return layout.isTable ? lm::kDoubledE2M1[7] : layout.bias;
+  return layout.isTable() ? -*llvm::min_element(layout.table) : layout.bias;
 }
 
 int64_t moec::kernels::largestInteger(const QuantisedLayout &layout) {
-  return layout.isTable       ? 2 * lm::kDoubledE2M1[7]
-         : layout.isNibbles() ? 15
-                              : 255;
+  if (layout.isTable())
+    return *llvm::max_element(layout.table) - *llvm::min_element(layout.table);
+  return layout.isNibbles() ? 15 : 255;
 }
 
 ByteDot moec::kernels::byteDotOf(const Target &target, lm::Format format) {
@@ -35,7 +35,9 @@ ByteDot moec::kernels::byteDotOf(const Target &target, lm::Format format) {
 
 QuantisedRecord QuantisedRecord::of(const Target &target, lm::Format format) {
   int64_t quads = kGroup / 4 * quadElements(byteDotOf(target, format));
-  return {quads, quads + 2};
+  if (QuantisedLayout::of(format).spansRow())
+    return {quads, quads, 0};
+  return {quads, quads + 2, quads};
 }
 
 namespace {
@@ -43,11 +45,12 @@ namespace {
 constexpr double kRounder = 12582912;
 constexpr int64_t kRounderBits = 0x4b400000;
 
-/// One group of one row.
-struct GroupQuantiser {
+/// One group of one row, or all of them.
+struct SpanQuantiser {
   Emitter &e;
   lm::Format format;
-  Value packed, base, rows; // base: offset + lane of the group's record
+  Value packed, base, rows; // base: offset + lane of the record at hand
+  Value factor, scale;      // what x is multiplied by; of integers
 
   void put(int64_t element, Value value) {
     if (value.getType().isF32())
@@ -56,28 +59,30 @@ struct GroupQuantiser {
                             ValueRange{e.add(base, e.mul(rows, element))});
   }
   QuantisedLayout layout() const { return QuantisedLayout::of(format); }
-  Value largestBits(ArrayRef<Value> x);
-  void store(ArrayRef<Value> x);
+  Value largestBits(ArrayRef<Value> x, Value most);
+  void findScale(Value largest);
+  Value storeIntegers(ArrayRef<Value> x);
+  void storeScale(Value sum, int64_t columns, int64_t element);
 };
 } // namespace
 
-/// The largest magnitude as bits, among which infinity and NaN come last.
-Value GroupQuantiser::largestBits(ArrayRef<Value> x) {
+/// The largest magnitudes as bits, among which infinity and NaN come last, of
+/// each lane; `most` are those of columns before, if any.
+Value SpanQuantiser::largestBits(ArrayRef<Value> x, Value most) {
   Type i32 = e.vectorOf(e.b.getI32Type());
-  Value most;
   for (Value part : x) {
     Value bits = arith::BitcastOp::create(e.b, e.loc, i32, part);
     bits = arith::AndIOp::create(e.b, e.loc, bits, e.integer(i32, 0x7fffffff));
     most = most ? Value(arith::MaxUIOp::create(e.b, e.loc, most, bits)) : bits;
   }
-  return vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::MAXUI,
-                                     most);
+  return most;
 }
 
-void GroupQuantiser::store(ArrayRef<Value> x) {
+/// By the largest magnitudes of each lane.
+void SpanQuantiser::findScale(Value largest) {
   Type f32 = e.b.getF32Type(), i32 = e.b.getI32Type();
-  Type lanes = e.vectorOf(i32);
-  Value bits = largestBits(x);
+  Value bits = vector::ReductionOp::create(
+      e.b, e.loc, vector::CombiningKind::MAXUI, largest);
   auto isBelow = [&](int64_t limit) -> Value {
     return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ult, bits,
                                  e.integer(i32, limit));
@@ -86,10 +91,18 @@ void GroupQuantiser::store(ArrayRef<Value> x) {
   Value isZero = isBelow(0x0d800000); // 2^-100
   Value most = arith::BitcastOp::create(e.b, e.loc, f32, bits);
   Value none = e.f32(0);
-  // Of a group that is not finite only the scale matters: it is NaN.
+  // Of what is not finite only the scale matters: it is NaN.
   Value isUsable = e.select(isZero, e.integer(e.b.getI1Type(), 0), isFinite);
-  Value factor =
-      e.broadcast(e.select(isUsable, e.divf(e.f32(127), most), none));
+  factor = e.broadcast(e.select(isUsable, e.divf(e.f32(127), most), none));
+  scale = e.divf(most, e.f32(127 * layout().fraction));
+  scale = e.select(isZero, none, scale);
+  scale = e.select(isFinite, scale,
+                   e.f32(std::numeric_limits<double>::quiet_NaN()));
+}
+
+/// Stores a group's integers; their sum by lanes, a rounder with each.
+Value SpanQuantiser::storeIntegers(ArrayRef<Value> x) {
+  Type lanes = e.vectorOf(e.b.getI32Type());
   Value sum;
   SmallVector<Value> integers;
   for (Value part : x) {
@@ -102,46 +115,122 @@ void GroupQuantiser::store(ArrayRef<Value> x) {
   for (Value part : integers)
     for (Value quad : emitRowQuads(e, byteDotOf(e.target, format), part))
       put(element++, quad);
+  return sum;
+}
+
+/// Stores the scale, at `element` of the record, and what the integers' sum
+/// adds to products.
+void SpanQuantiser::storeScale(Value sum, int64_t columns, int64_t element) {
+  Type f32 = e.b.getF32Type(), i32 = e.b.getI32Type();
   // Modulo 2^32 the rounders leave the sum of the integers.
   sum =
       vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::ADD, sum);
-  sum = e.sub(sum, e.integer(i32, kGroup * kRounderBits));
-  // Codes of a table are twice their values.
-  Value scale = e.divf(most, e.f32(layout().isTable ? 254 : 127));
-  scale = e.select(isZero, none, scale);
-  scale = e.select(isFinite, scale,
-                   e.f32(std::numeric_limits<double>::quiet_NaN()));
-  put(element++, scale);
-  if (layout().hasMinimum())
-    put(element, e.mulf(scale, arith::SIToFPOp::create(e.b, e.loc, f32, sum)));
-  else
-    put(element, e.mul(sum, e.integer(i32, -productBias(e.target, layout()))));
+  sum = e.sub(sum, e.integer(i32, columns * kRounderBits));
+  put(element, scale);
+  put(element + 1,
+      layout().hasMinimum()
+          ? e.mulf(scale, arith::SIToFPOp::create(e.b, e.loc, f32, sum))
+          : e.mul(sum, e.integer(i32, -productBias(e.target, layout()))));
+}
+
+namespace {
+/// One row.
+struct RowQuantiser {
+  Emitter &e;
+  lm::Format format;
+  Value x, source, next;
+  int64_t columns, groups;
+  Value packed, first, rows; // first: offset + lane of the first record
+
+  QuantisedRecord record() const {
+    return QuantisedRecord::of(e.target, format);
+  }
+  int64_t wholeGroups() const { return columns / kGroup; }
+  int64_t columnsOf(int64_t group) const {
+    return std::clamp<int64_t>(columns - group * kGroup, 0, kGroup);
+  }
+  SmallVector<Value> load(Value group, int64_t count);
+  SpanQuantiser at(Value group) {
+    int64_t elements = record().elements;
+    Value base = e.add(first, e.mul(group, e.mul(rows, elements)));
+    return {e, format, packed, base, rows, {}, {}};
+  }
+  void quantiseGroup(Value group, int64_t count);
+  void quantiseGroups();
+  Value overGroups(function_ref<Value(Value, int64_t, Value)> body);
+  void quantiseWhole();
+};
+} // namespace
+
+SmallVector<Value> RowQuantiser::load(Value group, int64_t count) {
+  SmallVector<Value> parts;
+  for (int64_t i = 0; i < kGroup; i += e.lanes) {
+    int64_t here = std::clamp<int64_t>(count - i, 0, e.lanes);
+    Value column = e.add(e.mul(group, kGroup), i);
+    parts.push_back(here ? e.load(x, {source, column}, here) : e.splat(0));
+    if (here)
+      memref::PrefetchOp::create(e.b, e.loc, x, ValueRange{next, column},
+                                 /*isWrite=*/false, /*localityHint=*/3,
+                                 /*isDataCache=*/true);
+  }
+  return parts;
+}
+
+void RowQuantiser::quantiseGroup(Value group, int64_t count) {
+  SmallVector<Value> parts = load(group, count);
+  SpanQuantiser span = at(group);
+  span.findScale(span.largestBits(parts, {}));
+  span.storeScale(span.storeIntegers(parts), kGroup, record().scaleAt());
+}
+
+void RowQuantiser::quantiseGroups() {
+  e.loop(e.index(0), e.index(wholeGroups()), 1,
+         [&](Value group) { quantiseGroup(group, kGroup); });
+  for (int64_t group = wholeGroups(); group < groups; ++group)
+    quantiseGroup(e.index(group), columnsOf(group));
+}
+
+/// What `body` makes of all groups' columns, starting with zeros.
+Value RowQuantiser::overGroups(
+    function_ref<Value(Value, int64_t, Value)> body) {
+  Value zeros = e.integer(e.vectorOf(e.b.getI32Type()), 0);
+  auto step = [&](Value group, ValueRange before) -> SmallVector<Value> {
+    return {body(group, kGroup, before.front())};
+  };
+  Value result =
+      e.loop(e.index(0), e.index(wholeGroups()), 1, zeros, step).front();
+  for (int64_t group = wholeGroups(); group < groups; ++group)
+    result = body(e.index(group), columnsOf(group), result);
+  return result;
+}
+
+/// Reads the row twice: one scale serves all groups.
+void RowQuantiser::quantiseWhole() {
+  SpanQuantiser span = at(e.index(groups));
+  Value end = span.base;
+  span.findScale(
+      overGroups([&](Value group, int64_t count, Value before) -> Value {
+        return span.largestBits(load(group, count), before);
+      }));
+  Value sum =
+      overGroups([&](Value group, int64_t count, Value before) -> Value {
+        span.base = at(group).base;
+        return e.add(before, span.storeIntegers(load(group, count)));
+      });
+  span.base = end;
+  span.storeScale(sum, groups * kGroup, record().scaleAt());
 }
 
 void moec::kernels::emitQuantisedRow(Emitter &e, lm::Format format, Value x,
                                      Value source, Value next, int64_t columns,
                                      int64_t groups, Value packed, Value offset,
                                      Value lane, Value rows) {
-  QuantisedRecord record = QuantisedRecord::of(e.target, format);
-  auto quantise = [&](Value group, int64_t count) {
-    SmallVector<Value> parts;
-    for (int64_t i = 0; i < kGroup; i += e.lanes) {
-      int64_t here = std::clamp<int64_t>(count - i, 0, e.lanes);
-      Value column = e.add(e.mul(group, kGroup), i);
-      parts.push_back(here ? e.load(x, {source, column}, here) : e.splat(0));
-      if (here)
-        memref::PrefetchOp::create(e.b, e.loc, x, ValueRange{next, column},
-                                   /*isWrite=*/false, /*localityHint=*/3,
-                                   /*isDataCache=*/true);
-    }
-    Value base =
-        e.add(e.add(offset, lane), e.mul(group, e.mul(rows, record.elements)));
-    GroupQuantiser{e, format, packed, base, rows}.store(parts);
-  };
-  int64_t whole = columns / kGroup;
-  e.loop(e.index(0), e.index(whole), 1,
-         [&](Value group) { quantise(group, kGroup); });
-  for (int64_t group = whole; group < groups; ++group)
-    quantise(e.index(group),
-             std::clamp<int64_t>(columns - group * kGroup, 0, kGroup));
+  RowQuantiser row{e,      format, x,
+                   source, next,   columns,
+                   groups, packed, e.add(offset, lane),
+                   rows};
+  if (QuantisedLayout::of(format).spansRow())
+    row.quantiseWhole();
+  else
+    row.quantiseGroups();
 }

@@ -27,13 +27,20 @@ ByteDot byteDotOf(const Target &target, mlir::lm::Format format);
 /// i32 elements, one record a group of K. In a record element i of row r is at
 /// i * rows + r: the group's integers (32 / 4 * quadElements elements), its
 /// scale (f32), and what a row adds to each of its sums: -bias * sum of the
-/// integers, or for formats with a minimum scale * sum (f32).
+/// integers, or for formats with a minimum scale * sum (f32). Of a format with
+/// one scale a row records have integers only, and behind the last come scale
+/// and offset: in the record after the last.
 struct QuantisedRecord {
-  int64_t quads, elements;
+  int64_t quads, elements, scale;
 
   static QuantisedRecord of(const Target &target, mlir::lm::Format format);
-  int64_t scaleAt() const { return quads; }
-  int64_t offsetAt() const { return quads + 1; }
+  int64_t scaleAt() const { return scale; }
+  int64_t offsetAt() const { return scale + 1; }
+  /// Elements of a row of some groups.
+  int64_t rowElements(int64_t groups) const {
+    return groups * elements + (hasScale() ? 0 : 2);
+  }
+  bool hasScale() const { return elements > quads; }
 };
 
 /// Quantises columns [0, columns) of row `source` of x (f32, bf16 or f16) and

@@ -3,6 +3,7 @@
 // Part of moe-mlir. Of each group of 32 columns the products of integers are
 // summed exactly; then sum = fma(group's sum, weight's scale * row's scale,
 // sum), and with a minimum sum = fma(minimum, row's scale * row's sum, sum).
+// Where a row has one scale its groups are one sum of integers.
 //
 //===----------------------------------------------------------------------===//
 
@@ -55,13 +56,14 @@ SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
     bytes =
         arith::AndIOp::create(e.b, e.loc, bytes, e.integer(i32, 0x0f0f0f0f));
   }
-  if (layout.isTable) {
-    int8_t table[16], bias = productBias(e.target, layout);
-    for (int i = 0; i < 8; ++i) {
-      table[i] = bias + lm::kDoubledE2M1[i];
-      table[8 + i] = bias - lm::kDoubledE2M1[i];
-    }
+  if (layout.isTable()) {
+    int64_t bias = productBias(e.target, layout);
+    SmallVector<int8_t> table;
+    for (int8_t integer : layout.table)
+      table.push_back(static_cast<int8_t>(integer + bias));
     bytes = emitLookUp(e, bytes, table);
+    if (!bias) // looked up with their signs
+      return {bytes};
   }
   return emitWeightQuads(e, dot, bytes, largestInteger(layout));
 }
@@ -168,6 +170,35 @@ void GroupTile::addTo(SmallVectorImpl<Value> &acc, int64_t first,
         sum = e.fma(minima[v], rowSum, sum);
     }
   }
+}
+
+/// Of rows with one scale: sums of integers stay in registers over all of K, or
+/// as many of them as fit beside a product's operands.
+SmallVector<Value> TileBuilder::sumWholeRows() {
+  Value groups = countGroups();
+  GroupTile end(*this, groups);
+  int64_t n = vectors();
+  int64_t together = end.dot == ByteDot::Pairs ? vectorsAtOnce() : n;
+  auto addGroup = [&](Value group, ValueRange before) {
+    GroupTile tile(*this, group);
+    tile.prefetch();
+    SmallVector<Value> sums(before);
+    for (int64_t first = 0; first < n; first += together) {
+      SmallVector<Value> part;
+      for (int64_t r = 0; r < rows; ++r)
+        llvm::append_range(
+            part, ArrayRef<Value>(sums).slice(r * n + first, together));
+      part = tile.addLines(0, tile.layout.groupLines, first, together, part);
+      for (int64_t i = 0; i < rows * together; ++i)
+        sums[i / together * n + first + i % together] = part[i];
+    }
+    return sums;
+  };
+  SmallVector<Value> sums =
+      e.loop(e.index(0), groups, 1, end.startSums(n), addGroup);
+  SmallVector<Value> acc(rows * n, e.splat(0.0));
+  end.addTo(acc, 0, n, sums);
+  return acc;
 }
 
 SmallVector<Value> TileBuilder::accumulateGroup(Value group,

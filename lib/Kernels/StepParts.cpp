@@ -186,7 +186,8 @@ static std::string nameOf(Recipe recipe, Target target) {
 
 std::string moec::kernels::recipeOf(Operation *op, const Target &target) {
   auto ofProduct = [&](const PackedWeight &weight, Value x) {
-    return nameOf(familyOf(weight, x, target).recipe, target);
+    TileFamily family = familyOf(weight, x, target);
+    return family.sumsWholeRows() ? "row-sums" : nameOf(family.recipe, target);
   };
   return TypeSwitch<Operation *, std::string>(op)
       .Case<lm::LinearOp, lm::GatedLinearOp, mlir::moe::GroupedMatmulOp>(

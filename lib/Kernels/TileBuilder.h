@@ -58,6 +58,7 @@ struct TileBuilder {
     return areAll ? vectors() : 1;
   }
   llvm::SmallVector<Value> accumulateGroup(Value group, mlir::ValueRange acc);
+  llvm::SmallVector<Value> sumWholeRows();
   llvm::SmallVector<Value> accumulateDequantised(Value group,
                                                  mlir::ValueRange acc);
 };

@@ -13,13 +13,13 @@
 using namespace mlir;
 using namespace moec::reference;
 
-/// Calls `body(start, count)` for each group of columns of each row.
-static void forGroups(const Tensor &tensor,
-                      llvm::function_ref<void(int64_t, int64_t)> body) {
+/// Calls `body(start, count)` for each `span` columns of each row.
+static void forSpans(const Tensor &tensor, int64_t span,
+                     llvm::function_ref<void(int64_t, int64_t)> body) {
   int64_t columns = tensor.columns();
   for (int64_t row = 0; row < int64_t(tensor.data.size()); row += columns)
-    for (int64_t k = 0; k < columns; k += lm::kGroup)
-      body(row + k, std::min(lm::kGroup, columns - k));
+    for (int64_t k = 0; k < columns; k += span)
+      body(row + k, std::min(span, columns - k));
 }
 
 Tensor moec::reference::quantiseWeight(const Tensor &weight,
@@ -30,22 +30,25 @@ Tensor moec::reference::quantiseWeight(const Tensor &weight,
   Tensor result(readsFloats ? Element::F32 : Element::F64, weight.shape);
   result.format = format;
   result.readsFloats = readsFloats;
-  forGroups(weight, [&](int64_t start, int64_t count) {
+  forSpans(weight, weight.columns(), [&](int64_t start, int64_t count) {
     std::vector<float> values(&weight.data[start], &weight.data[start] + count);
-    lm::dequantise(*format, lm::quantise(*format, values),
-                   MutableArrayRef<double>(&result.data[start], count));
+    MutableArrayRef<double> row(&result.data[start], count);
+    for (const lm::QuantisedGroup &group : lm::quantiseRow(*format, values)) {
+      lm::dequantise(*format, group, row.take_front(lm::kGroup));
+      row = row.drop_front(std::min<size_t>(lm::kGroup, row.size()));
+    }
   });
   result.round();
   return result;
 }
 
-/// Groups whose largest magnitude lies below count as zeros: what they are
+/// Spans whose largest magnitude lies below count as zeros: what they are
 /// divided by would not be finite.
 static constexpr float kLeast = 0x1p-100f;
 
 /// The integers nearest to x * (127 / max|x|), ties to even, times the scale
 /// max|x| / 127.
-static void quantiseGroup(const double *x, int64_t count, double *result) {
+static void quantiseSpan(const double *x, int64_t count, double *result) {
   float most = 0;
   bool isFinite = true;
   for (int64_t i = 0; i < count; ++i) {
@@ -63,8 +66,9 @@ Tensor moec::reference::rowsFor(const Tensor &x, const Tensor &weight) {
   if (!weight.format || weight.readsFloats)
     return x;
   Tensor result(Element::F64, x.shape);
-  forGroups(x, [&](int64_t start, int64_t count) {
-    quantiseGroup(&x.data[start], count, &result.data[start]);
+  int64_t span = lm::QuantisedLayout::of(*weight.format).span(x.columns());
+  forSpans(x, span, [&](int64_t start, int64_t count) {
+    quantiseSpan(&x.data[start], count, &result.data[start]);
   });
   return result;
 }

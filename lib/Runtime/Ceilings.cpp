@@ -141,7 +141,7 @@ static const PeakLoop &integerLoop(const TargetInfo &target, bool isWide,
                                    const std::string &format) {
   if (has(target, isWide ? "avx512vnni" : "avxvnni"))
     return isWide ? kQuadsWide : kQuads;
-  if (format == "int8")
+  if (format.starts_with("int8") || format == "int4_nl")
     return isWide ? kHalvesWide : kHalves;
   return isWide ? kBytesWide : kBytes;
 }
@@ -157,7 +157,7 @@ const PeakLoop *findPeakLoop(const std::string &recipe,
     return isWide ? &kFloatsWide : &kFloats;
   if (recipe == "bf16-dot-pairs")
     return isWide && has(target, "avx512bf16") ? &kPairs : nullptr;
-  if (recipe == "group-sums")
+  if (recipe == "group-sums" || recipe == "row-sums")
     return &integerLoop(target, isWide, format);
   return nullptr;
 }

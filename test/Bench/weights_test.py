@@ -36,7 +36,8 @@ class FormatsTest(unittest.TestCase):
 
     def test_errors_are_within_half_a_step(self):
         largest = np.abs(self.matrix).reshape(16, 2, 32).max(-1).repeat(32, axis=1)
-        for name, steps in (("int8", 1 / 127 / 2), ("int4", 1 / 8), ("int4_min", 2 / 15 / 2), ("mxfp4", 1 / 4)):
+        for name, steps in (("int8", 1 / 127 / 2), ("int4", 1 / 8), ("int4_min", 2 / 15 / 2), ("mxfp4", 1 / 4),
+                            ("int4_nl", 1 / 7)):
             error = np.abs(formats.stands_for(self.matrix, name) - self.matrix)
             self.assertTrue((error <= largest * steps * 1.01).all(), name)
 
@@ -47,8 +48,23 @@ class FormatsTest(unittest.TestCase):
         self.assertEqual(formats.stands_for(whole, "int4").tolist(), whole.tolist())
         self.assertEqual(formats.stands_for(whole, "int4_min").tolist(), whole.tolist())
 
+    def test_int4_nl_finds_its_own_numbers(self):
+        whole = np.concatenate([formats.IQ4_NL, formats.IQ4_NL[::-1]])[None]
+        for scale in (1, -0.25):
+            self.assertEqual(formats.stands_for(whole * np.float32(scale), "int4_nl").tolist(), (whole * scale).tolist())
+
+    def test_int4_nl_is_nearer_than_int4(self):
+        error = lambda name: ((formats.stands_for(self.matrix, name) - self.matrix) ** 2).sum()
+        self.assertLess(error("int4_nl"), 0.8 * error("int4"))
+
+    def test_a_channel_has_one_scale(self):
+        error = np.abs(formats.stands_for(self.matrix, "int8_channel") - self.matrix)
+        self.assertTrue((error <= np.abs(self.matrix).max(-1, keepdims=True) / 254 * 1.01).all())
+        whole = np.arange(-127, 129, dtype=np.float32).clip(-127, 127)[None]
+        self.assertEqual(formats.stands_for(whole, "int8_channel").tolist(), whole.tolist())
+
     def test_zeros(self):
-        for name in ("int8", "int4", "int4_min", "mxfp4"):
+        for name in ("int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl"):
             self.assertEqual(np.abs(formats.stands_for(np.zeros((2, 32), np.float32), name)).max(), 0)
 
     def test_ties_of_mxfp4_take_the_even_code(self):

@@ -41,7 +41,7 @@ func.func @{name}(%x: {x}, %gate: {gate}, %gate_up: {gate_up}{attribute}, %down:
 
 
 LAYERS = {f"layer_{kind}": kind for kind in ("f32", "bf16", "f16")}
-QUANTISED = {f"layer_{kind}": kind for kind in ("int8", "int4", "int4_min", "mxfp4")}
+QUANTISED = {f"layer_{kind}": kind for kind in ("int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl")}
 GRAPH = (library_test.GRAPH + "".join(layer(name, kind) for name, kind in LAYERS.items()) +
          "".join(layer(name, "f32", kind) for name, kind in QUANTISED.items()))
 
@@ -109,6 +109,8 @@ def cases(tokens, random):
     yield linear("linear_int4", 72, 50, 50, "bf16")
     yield linear("gated_int4_min", 72, 42, 21, "f16")
     yield linear("linear_mxfp4", 72, 50, 50)
+    yield linear("linear_int8_channel", 72, 50, 50)
+    yield linear("linear_int4_nl", 72, 50, 50)
     yield Case("choose", [("in", random(tokens, 8))], [tokens * 12, tokens * 12])
     yield Case("attend", [("in", random(tokens, 32)), ("in", random(tokens, 16)), ("in", random(tokens, 16)),
                           ("state", 128 * 64), ("int", 0)], [tokens * 128], positions=64)

@@ -131,7 +131,8 @@ COMMAND_LINES = [
     *((f"ceiling {text}", GOOD, [f"--ceilings={text}", *OUT], ["--ceilings: expected GB/s,GFLOP/s", f"'{text}'"])
       for text in ("1e-320,300", "25,1e-320", "25,1e999", "nan,300", "25,inf", "-25,300", "25,300,1")),
     ("ceiling of nothing", GOOD, ["--ceilings=0,300", *OUT], ["--ceilings: expected GB/s,GFLOP/s", "'0,300'"]),
-    ("format", GOOD, ["--quant=q8_0", *OUT], ["--quant: expected int8, int4, int4_min or mxfp4, got 'q8_0'"]),
+    ("format", GOOD, ["--quant=q8_0", *OUT],
+     ["--quant: expected int8, int4, int4_min, mxfp4, int4_nl or int8_channel, got 'q8_0'"]),
     ("format of floats", GOOD, ["--quant=bf16", *OUT], ["--quant: expected int8", "'bf16'"]),
     ("no format", GOOD, ["--quant=", *OUT], ["--quant: expected int8", "''"]),
     ("activations", GOOD, ["--quant=int8", "--act=bf16", *OUT], ["--act: expected f32 or int8, got 'bf16'"]),

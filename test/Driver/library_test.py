@@ -13,6 +13,9 @@ import threading
 
 import numpy as np
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+from measure import formats  # noqa: E402
+
 MOEC = sys.argv[1]
 GRAPH = """
 // Names that C would not take, and functions of every kind of argument.
@@ -47,6 +50,21 @@ func.func @linear_mxfp4(%x: tensor<?x72xf32>, %w: tensor<50x72xf32> {lm.format =
     -> tensor<?x50xf32> {
   %y = lm.linear %x, %w : (tensor<?x72xf32>, tensor<50x72xf32>) -> tensor<?x50xf32>
   return %y : tensor<?x50xf32>
+}
+func.func @linear_int8_channel(%x: tensor<?x72xf32>, %w: tensor<50x72xf32> {lm.format = #lm.format<int8_channel>})
+    -> tensor<?x50xf32> {
+  %y = lm.linear %x, %w : (tensor<?x72xf32>, tensor<50x72xf32>) -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+}
+func.func @linear_int4_nl(%x: tensor<?x72xf32>, %w: tensor<50x72xf32> {lm.format = #lm.format<int4_nl>})
+    -> tensor<?x50xf32> {
+  %y = lm.linear %x, %w : (tensor<?x72xf32>, tensor<50x72xf32>) -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+}
+func.func @linear_most(%x: tensor<?x133144xf32>, %w: tensor<3x133144xf32> {lm.format = #lm.format<int8_channel>})
+    -> tensor<?x3xf32> {
+  %y = lm.linear %x, %w : (tensor<?x133144xf32>, tensor<3x133144xf32>) -> tensor<?x3xf32>
+  return %y : tensor<?x3xf32>
 }
 func.func @embed(%ids: tensor<?xi32>, %table: tensor<11x7xbf16>) -> tensor<?x7xf32> {
   %y = lm.embedding %ids, %table : (tensor<?xi32>, tensor<11x7xbf16>) -> tensor<?x7xf32>
@@ -166,6 +184,11 @@ def quantised(weight, kind):
         stored = code | np.where((weight < 0) & (code > 0), 8, 0)
         scale = np.where(most == 0, 0, exponent + 127).astype(np.uint8)
         return stored.astype(np.uint8), [scale], np.sign(weight) * E2M1[code] * np.exp2(exponent)
+    if kind == "int4_nl":
+        d, wide = formats.int4_nl_scale(weight), formats.int4_nl_scale(weight).astype(np.float32)
+        over = np.divide(weight, wide, out=np.ones_like(weight), where=wide != 0)  # 1: the code of zeros
+        q = np.abs(over[..., None] - formats.IQ4_NL).argmin(-1)  # of two the lower
+        return q.astype(np.uint8), [d.view(np.uint8)], formats.IQ4_NL[q] * wide
     minimum = half(low) if kind == "int4_min" else np.zeros_like(low, np.float16)
     if kind == "int8":
         d, least, top, bias = half(most / np.float32(127)), -127, 127, 128
@@ -179,8 +202,23 @@ def quantised(weight, kind):
     return (q + bias).astype(np.uint8), [s.view(np.uint8) for s in scales], q * wide + minimum.astype(np.float32)
 
 
+def channel_panels(weight):
+    """int8_channel: all of K, then 16 scales."""
+    rows, columns = weight.shape
+    padded, panels = -(-columns // 32) * 32, -(-rows // 32) * 2
+    full = np.zeros((panels * 16, padded), np.float32)
+    full[:rows, :columns] = weight
+    scale = np.abs(full).max(-1, keepdims=True) / np.float32(127)
+    q = np.rint(np.divide(full, scale, out=np.zeros_like(full), where=scale != 0))
+    lines = (q + 128).astype(np.uint8).reshape(panels, 16, padded // 4, 4).transpose(0, 2, 1, 3).reshape(panels, -1)
+    packed = np.concatenate([lines, scale.reshape(panels, 16).view(np.uint8)], -1)
+    return np.ascontiguousarray(packed).ravel(), (q * scale)[:rows, :columns]
+
+
 def quantised_panels(weight, kind, paired=False):
     """Packed bytes and the numbers that they stand for."""
+    if kind == "int8_channel":
+        return channel_panels(weight)
     rows, columns = weight.shape
     span = 128 if kind == "mxfp4" else 64
     padded = -(-columns // span) * span
@@ -210,10 +248,12 @@ def check_quantised(get, random):
     for name, out_columns, store, load, paired in (
             ("linear_int8", 50, lambda a: a, lambda a: a, False), ("linear_int4", 50, bf16, wide, False),
             ("gated_int4_min", 42, lambda a: a.astype(np.float16), lambda a: a.astype(np.float32), True),
-            ("linear_mxfp4", 50, lambda a: a, lambda a: a, False)):
+            ("linear_mxfp4", 50, lambda a: a, lambda a: a, False),
+            ("linear_int8_channel", 50, lambda a: a, lambda a: a, False),
+            ("linear_int4_nl", 50, lambda a: a, lambda a: a, False)):
         function, kind = get(name), name.split("_", 1)[1]
         weight = store(random(out_columns, 72) * np.float32(0.1))
-        weight[3, 32:64] = 0
+        weight[3, 32:64] = weight[5] = 0
         packed = function.pack(weight)
         expected_bytes, numbers = quantised_panels(load(weight), kind, paired)
         assert packed.tobytes() == expected_bytes.tobytes(), name
@@ -221,7 +261,7 @@ def check_quantised(get, random):
             x = random(tokens, 72)
             read = np.zeros((tokens, 96), np.float32)
             read[:, :72] = x
-            groups = read.reshape(tokens, 3, 32)
+            groups = read.reshape((tokens, 1, 96) if kind == "int8_channel" else (tokens, 3, 32))
             most = np.abs(groups).max(-1, keepdims=True)
             read = (np.rint(groups * (127 / most)) * (most / 127)).reshape(tokens, 96)[:, :72]
             expected = read @ numbers.T
@@ -231,6 +271,18 @@ def check_quantised(get, random):
             out = np.full(expected.shape, np.nan, np.float32)
             function(x, packed, out, tokens=tokens)
             assert np.allclose(out, expected, atol=2e-5), (name, tokens, np.abs(out - expected).max())
+
+
+def check_largest_sums(get, random):
+    """int8_channel: as many columns as there may be, every product 127 * 127."""
+    function, columns = get("linear_most"), 133144
+    weight = np.stack([np.full(columns, value, np.float32) for value in (127, -127, 0)])
+    x = np.stack([weight[0], weight[1], np.zeros_like(weight[0]), np.roll(weight[0], 1)])
+    x[3, 5] = np.nan
+    out = np.empty((4, 3), np.float32)
+    function(x, function.pack(weight), out, tokens=4)
+    most = np.float32(columns * 127 * 127)
+    assert out[:3].tolist() == [[most, -most, 0], [-most, most, 0], [0, 0, 0]] and np.isnan(out[3]).all(), out
 
 
 def check_rows(get, random):
@@ -307,7 +359,7 @@ def main():
         generator = np.random.default_rng(0)
         random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
         library = ctypes.CDLL(str(folder / "libgraph.so"))
-        for check in (check_products, check_quantised, check_rows, check_cache, check_threads):
+        for check in (check_products, check_quantised, check_largest_sums, check_rows, check_cache, check_threads):
             print(check.__name__, flush=True)
             check(lambda function: Function(library, function), random)
 

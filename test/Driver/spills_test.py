@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 MOEC = sys.argv[1]
-FLOATS, INTEGERS = ("f32", "bf16", "f16"), ("int8", "int4", "int4_min", "mxfp4")
+FLOATS, INTEGERS = ("f32", "bf16", "f16"), ("int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl")
 # A machine, its registers, the most rows of a tile of f32, bf16, f16 and integers, and what it multiplies with.
 MACHINES = (
     ("x86-64-v3", "ymm", (6, 6, 4, 6), {"f32": "vfmadd231ps", "int8": "vpmaddwd", "int4": "vpmaddubsw"}),
@@ -29,9 +29,12 @@ MACHINES = (
 # Where nibbles are multiplied by VPMADDUBSW, with 16 registers: their rows.
 NARROW_NIBBLES = {"x86-64-v3": {"int4": 4, "int4_min": 4}}
 # The most rows of a tile of each of INTEGERS, where rows are floats (lm.activations).
-FLOAT_ROWS = {"ymm": (6, 6, 6, 6), "zmm": (12, 12, 12, 12), "q": (4, 4, 3, 3)}
+FLOAT_ROWS = {"ymm": (6, 6, 6, 6, 6, 6), "zmm": (12, 12, 12, 12, 12, 12), "q": (4, 4, 3, 3, 3, 3)}
+# Of int8_channel, which holds no sums in f32, where four products of bytes are one instruction.
+WHOLE_ROWS = {"ymm": ("vpdpbusd", 6), "zmm": ("vpdpbusd", 12), "q": ("usdot", 6)}
 # 17 vectors for 16 registers: one is stored and read again, which is faster than five rows (MicroKernel.cpp).
-ALLOWED = {("ymm", "tile_bf16_widen_6x16"): 2}
+# Of int4_nl, whose products take two steps, the table is read again: one load beside 24 of rows.
+ALLOWED = {("ymm", "tile_bf16_widen_6x16"): 2, ("ymm", "tile_int4_nl_6x16"): 1}
 # Weights that become floats leave no register for their scale: with 16, tiles of five and six rows read what never changes
 # from the stack, at most three loads beside 20 or 24 of rows.
 RELOADS = {("ymm", rows): 3 for rows in (5, 6)}
@@ -142,6 +145,11 @@ def main():
             "module attributes {lm.activations = #lm.format<f32>} {" + graph(INTEGERS) + "}\n")
         for machine, registers, most, words in MACHINES:
             limits = dict(zip(FLOATS, most)) | dict.fromkeys(INTEGERS, most[-1]) | NARROW_NIBBLES.get(machine, {})
+            if "smull" in words.values():
+                limits["int4_nl"] = 2  # widens what it looked up
+            word, rows = WHOLE_ROWS[registers]
+            if word in words.values():
+                limits["int8_channel"] = rows
             check(folder, machine, registers, limits, words)
             limits = dict(zip(INTEGERS, FLOAT_ROWS[registers]))
             multiply = "fmla" if registers == "q" else "vfmadd"

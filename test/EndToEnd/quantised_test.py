@@ -16,11 +16,11 @@ import tempfile
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
-from measure import checkpoint, formats, recast  # noqa: E402
+from measure import checkpoint, formats, recast, weights  # noqa: E402
 
 # Root mean square over the logits' standard deviation, of tiny models with random weights: steps of 1/254 of a group's
-# largest magnitude, of 1/16, of 1/30 of its range, and of a quarter of a number.
-BOUNDS = {"int8": 0.03, "int4": 0.3, "int4_min": 0.3, "mxfp4": 0.4}
+# largest magnitude, of 1/16, of 1/30 of its range, of a quarter of a number, and of 1/254 of a row's largest.
+BOUNDS = {"int8": 0.03, "int4": 0.3, "int4_min": 0.3, "mxfp4": 0.4, "int8_channel": 0.05, "int4_nl": 0.3}
 
 
 def logits(model, tokens, *options):
@@ -88,7 +88,7 @@ def main():
             check_bits(moec, directory, kind, pathlib.Path(folder), options, tokens, (actual, routes))
         info, before = card(ours), card(floats)
         assert info["quantisation"] == kind and before["quantisation"] == "none", info
-        recipe = f"widen-f32-fma ({kind} weights, activations f32)" if act == ["--act=f32"] else "group-sums"
+        recipe = f"widen-f32-fma ({kind} weights, activations f32)" if act == ["--act=f32"] else weights.TYPES[kind].sums
         assert info["target"]["recipe"] == f"{recipe}, widen-f32-fma", info
         assert "bf16-dot-pairs" not in before["target"]["recipe"] or before["weight_type"] == "bf16", before
         assert info["memory"]["weights_bytes"] < before["memory"]["weights_bytes"]

@@ -98,7 +98,8 @@ static llvm::Error readFormat(StringRef text, CompileOptions &options) {
   options.weightFormat = mlir::lm::symbolizeFormat(text);
   if (options.weightFormat && mlir::lm::isQuantised(*options.weightFormat))
     return llvm::Error::success();
-  return makeError("--quant: expected int8, int4, int4_min or mxfp4, got '" +
+  return makeError("--quant: expected int8, int4, int4_min, mxfp4, int4_nl or "
+                   "int8_channel, got '" +
                    text + "'");
 }
 
@@ -210,7 +211,9 @@ static constexpr Option kOptions[] = {
     {"Weights", "--weights", "random:SEED",
      "make them up: only a config.json is needed", readWeights},
     {"Weights", "--quant", "FORMAT",
-     "int8, int4, int4_min, mxfp4: of layers' matrices, in groups of 32",
+     "int8, int4, int4_min, mxfp4, int4_nl: of layers' matrices, in groups of "
+     "32;\n     "
+     "                    int8_channel: with one scale a row",
      readFormat},
     {"Weights", "--act", "TYPE",
      "with --quant: int8 (default) rounds rows and multiplies integers; f32 "

@@ -63,8 +63,15 @@ LogicalResult LMDialect::verifyRegionArgAttribute(Operation *op, unsigned,
                        : RankedTensorType();
   if (format && isQuantised(format.getValue()) && type &&
       type.hasStaticShape() && type.getRank() >= 2 && type.getRank() <= 3 &&
-      getFloatFormat(type.getElementType()))
-    return success();
+      getFloatFormat(type.getElementType())) {
+    int64_t columns = type.getShape().back();
+    int64_t most = QuantisedLayout::of(format.getValue()).mostColumns();
+    if (columns <= most)
+      return success();
+    return op->emitOpError("(format_c1) lm.format of argument ")
+           << number << ": " << stringifyFormat(format.getValue())
+           << " has at most " << most << " columns, got " << columns;
+  }
   return op->emitOpError("(format_c1) lm.format of argument ")
          << number << " must be a quantised format of a static tensor of 2 or "
          << "3 dimensions of f32, bf16 or f16, got " << named.getValue();

@@ -40,17 +40,19 @@ def LM_Dialect : Dialect {
     `buffers` makes it part of the packed type.
 
     - (format_c1) `lm.format` is a quantised `#lm.format` on a static matrix,
-      or several, of f32, bf16 or f16, that a product reads as its weight.
+      or several, of f32, bf16 or f16, that a product reads as its weight; of
+      `int8_channel` with at most 133144 columns.
     - (format_c2) in buffer form a product's `weight_format` says how the bytes
       of a quantised weight are read: it is there where the weight is a memref
-      of i8, [experts, panels, lines, 64] with lines of whole blocks, and
-      nowhere else.
+      of i8, [experts, panels, lines, 64] with lines of whole blocks (of
+      `int8_channel` whole groups and one more), and nowhere else.
 
     How rows enter products with quantised weights is the module's
     `lm.activations`. `#lm.format<int8>`, and no attribute: each row's groups
-    of 32 columns become integers, `scale = max|x| / 127`, and the product is
-    that of the rounded numbers. `#lm.format<f32>`: rows stay as they are, and
-    a weight's numbers are f32 (of `int4_min` rounded once from q * d + m).
+    of 32 columns (for `int8_channel` the whole row) become integers,
+    `scale = max|x| / 127`, and the product is that of the rounded numbers. `#lm.format<f32>`: rows stay as they are, and
+    a weight's numbers are f32 (of `int4_min` rounded once from q * d + m, of
+    `int8_channel` from q * d).
 
     - (activations_c1) `lm.activations` is `#lm.format<int8>` or
       `#lm.format<f32>`, of a module.
@@ -89,7 +91,9 @@ def LM_Format : LM_Enum<"Format", "what a packed weight's numbers are", [
   I32EnumCase<"Int8", 3, "int8">,
   I32EnumCase<"Int4", 4, "int4">,
   I32EnumCase<"Int4Min", 5, "int4_min">,
-  I32EnumCase<"MXFP4", 6, "mxfp4">
+  I32EnumCase<"MXFP4", 6, "mxfp4">,
+  I32EnumCase<"Int8Channel", 7, "int8_channel">,
+  I32EnumCase<"Int4NL", 8, "int4_nl">
 ]>;
 def LM_FormatAttr : EnumAttr<LM_Dialect, LM_Format, "format"> {
   let assemblyFormat = "`<` $value `>`";
@@ -137,7 +141,8 @@ def LM_PackedType : LM_Type<"Packed", "packed"> {
       and the rest the up projection: panels alternate gate, up, gate, up, so
       that one register tile holds both factors of a SwiGLU.
 
-    The quantised formats `int8`, `int4`, `int4_min` and `mxfp4` (values and
+    The quantised formats `int8`, `int4`, `int4_min`, `mxfp4`, `int4_nl` and
+    `int8_channel`, of at most 133144 columns (values and
     layout: docs/weight-formats.md) stand in the place of the element type:
     `!lm.packed<ExNxKxint8, panel>`. They lie in panels only.
 

@@ -110,15 +110,19 @@ LogicalResult mlir::lm::verifyElements(Operation *op, StringRef label,
 /// Whether the bytes of a quantised weight are whole blocks of its format.
 static LogicalResult verifyBlocks(Operation *op, MemRefType buffer,
                                   Format format) {
-  int64_t blockLines = QuantisedLayout::of(format).blockLines();
+  QuantisedLayout layout = QuantisedLayout::of(format);
   if (buffer.hasStaticShape() && buffer.getRank() == 4 &&
-      buffer.getDimSize(3) == 64 && buffer.getDimSize(2) > 0 &&
-      buffer.getDimSize(2) % blockLines == 0)
+      buffer.getDimSize(3) == 64 && layout.isWhole(buffer.getDimSize(2)))
     return success();
-  return op->emitOpError("(format_c2) a weight of ")
-         << stringifyFormat(format)
-         << " must be experts x panels x lines x 64 bytes, lines a multiple of "
-         << blockLines << ", got " << buffer;
+  InFlightDiagnostic error = op->emitOpError("(format_c2) a weight of ");
+  error << stringifyFormat(format)
+        << " must be experts x panels x lines x 64 bytes, lines ";
+  if (layout.spansRow())
+    error << layout.scaleLines << " more than a multiple of "
+          << layout.groupLines;
+  else
+    error << "a multiple of " << layout.blockLines();
+  return error << ", got " << buffer;
 }
 
 LogicalResult

@@ -87,6 +87,12 @@ LogicalResult PackedType::verify(function_ref<InFlightDiagnostic()> emitError,
   if (layout == Layout::RowMajor && lm::isQuantised(format))
     return emitError() << "packed weight: format " << stringifyFormat(format)
                        << " lies in panels only, got row_major";
+  if (lm::isQuantised(format) &&
+      shape.back() > QuantisedLayout::of(format).mostColumns())
+    return emitError() << "packed weight: format " << stringifyFormat(format)
+                       << " has at most "
+                       << QuantisedLayout::of(format).mostColumns()
+                       << " columns, got " << shape.back();
   if (layout != Layout::RowMajor && shape.size() < 2)
     return emitError() << "packed weight: layout " << stringifyLayout(layout)
                        << " needs a matrix";
@@ -111,7 +117,9 @@ Type PackedType::parse(AsmParser &parser) {
   std::optional<Format> format = symbolizeFormat(formatName);
   if (!format) {
     parser.emitError(formatLoc, "expected a format: f32, bf16, f16, int8, "
-                                "int4, int4_min or mxfp4, got ")
+                                "int4, int4_min, mxfp4, int4_nl or "
+                                "int8_channel, "
+                                "got ")
         << formatName;
     return {};
   }

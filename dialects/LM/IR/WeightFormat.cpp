@@ -84,22 +84,48 @@ QuantisedLayout QuantisedLayout::of(Format format) {
   case Format::Int4Min:
     return {2, 4, 2, 2, 0};
   case Format::MXFP4:
-    return {4, 4, 1, 1, 0, true};
+    return {4, 4, 1, 1, 0, kDoubledE2M1, 2};
+  case Format::Int8Channel:
+    return {0, 8, 1, 4, 128};
+  case Format::Int4NL:
+    return {2, 4, 1, 2, 8, kInt4NL};
   default:
     llvm_unreachable("floats have no groups");
   }
 }
 
+int64_t QuantisedLayout::mostColumns() const {
+  return spansRow() ? INT32_MAX / (127 * 127) : INT64_MAX;
+}
+
+int64_t QuantisedLayout::groupLine(int64_t group) const {
+  if (spansRow())
+    return group * groupLines;
+  return group / groups * blockLines() + scaleLines +
+         group % groups * groupLines;
+}
+
+int64_t QuantisedLayout::scaleLine(int64_t group, int64_t lines) const {
+  return spansRow() ? lines - scaleLines : group / groups * blockLines();
+}
+
 int64_t QuantisedLayout::linesOf(int64_t columns) const {
+  if (spansRow())
+    return llvm::divideCeil(columns, kGroup) * groupLines + scaleLines;
   return llvm::divideCeil(columns, groups * kGroup) * blockLines();
 }
 
-void mlir::lm::storeGroup(Format format, const QuantisedGroup &group,
-                          int64_t lane, int64_t number, char *panel) {
-  QuantisedLayout layout = QuantisedLayout::of(format);
-  char *block = panel + number / layout.groups * layout.blockLines() * 64;
-  int64_t inBlock = number % layout.groups;
-  char *lines = block + layout.groupLine(inBlock) * 64 + lane * 4;
+int64_t QuantisedLayout::paddedColumns(int64_t lines) const {
+  if (spansRow())
+    return (lines - scaleLines) / groupLines * kGroup;
+  return lines / blockLines() * groups * kGroup;
+}
+
+/// Writes the group of columns number `number` of one lane of a panel.
+static void storeGroup(const QuantisedLayout &layout,
+                       const QuantisedGroup &group, int64_t lane,
+                       int64_t number, MutableArrayRef<char> panel) {
+  char *lines = panel.data() + layout.groupLine(number) * 64 + lane * 4;
   for (int64_t line = 0; line < layout.groupLines; ++line)
     for (int64_t i = 0; i < 4; ++i) {
       const uint8_t *code = group.codes.data() + i;
@@ -107,15 +133,23 @@ void mlir::lm::storeGroup(Format format, const QuantisedGroup &group,
                                  ? code[8 * line] | code[8 * line + 4] << 4
                                  : code[4 * line];
     }
-  char *scales =
-      block + (inBlock * PackedType::kLanes + lane) * layout.scaleBytes;
-  scales[0] = group.scale & 0xff;
-  if (layout.scaleBytes == 2)
-    scales[1] = group.scale >> 8;
+  int64_t place = layout.scalePlace(number) * PackedType::kLanes + lane;
+  char *scales = panel.data() +
+                 layout.scaleLine(number, panel.size() / 64) * 64 +
+                 place * layout.scaleBytes;
+  for (int64_t i = 0; i < layout.scaleBytes; ++i)
+    scales[i] = group.scale >> (8 * i) & 0xff;
   if (layout.hasMinimum()) {
     scales[64] = group.minimum & 0xff;
     scales[65] = group.minimum >> 8;
   }
+}
+
+void mlir::lm::storeRow(Format format, ArrayRef<QuantisedGroup> groups,
+                        int64_t lane, MutableArrayRef<char> panel) {
+  QuantisedLayout layout = QuantisedLayout::of(format);
+  for (auto [number, group] : llvm::enumerate(groups))
+    storeGroup(layout, group, lane, number, panel);
 }
 
 //===----------------------------------------------------------------------===//
@@ -153,6 +187,7 @@ double mlir::lm::fromHalf(uint16_t bits) {
 //===----------------------------------------------------------------------===//
 
 static constexpr uint16_t kHalfNaN = 0x7e00;
+static constexpr uint32_t kFloatNaN = 0x7fc00000;
 
 /// The integer nearest to x, |x| < 2^22, ties to even: 1.5 * 2^23 leaves no
 /// bits behind the point.
@@ -188,6 +223,14 @@ static void quantiseInt8(ArrayRef<float> values, float most,
   divide(values, 0, fromHalf(group.scale), -127, 127, 128, group.codes);
 }
 
+/// A part of a row whose largest magnitude is `most`.
+static void quantiseInt8Channel(ArrayRef<float> values, float most,
+                                QuantisedGroup &group) {
+  float scale = most / 127;
+  group.scale = llvm::bit_cast<uint32_t>(scale);
+  divide(values, 0, scale, -127, 127, 128, group.codes);
+}
+
 static std::pair<float, float> rangeOf(ArrayRef<float> values) {
   float low = values[0], high = values[0];
   for (float value : values) {
@@ -197,12 +240,15 @@ static std::pair<float, float> rangeOf(ArrayRef<float> values) {
   return {low, high};
 }
 
-/// As Q4_0: the value of largest magnitude, with its sign, becomes -8; of two
-/// the negative one.
-static void quantiseInt4(ArrayRef<float> values, QuantisedGroup &group) {
+/// The value of largest magnitude, with its sign; of two the negative one.
+static float extremeOf(ArrayRef<float> values) {
   auto [low, high] = rangeOf(values);
-  float extreme = -low >= high ? low : high;
-  group.scale = toHalf(extreme / -8);
+  return -low >= high ? low : high;
+}
+
+/// As Q4_0: the extreme value becomes -8.
+static void quantiseInt4(ArrayRef<float> values, QuantisedGroup &group) {
+  group.scale = toHalf(extremeOf(values) / -8);
   divide(values, 0, fromHalf(group.scale), -8, 7, 8, group.codes);
 }
 
@@ -231,16 +277,82 @@ static void quantiseMXFP4(ArrayRef<float> values, float most,
   }
 }
 
-QuantisedGroup mlir::lm::quantise(Format format, ArrayRef<float> given) {
+/// The code whose number is nearest; of two the lower.
+static uint8_t nearestInt4NL(float x) {
+  uint8_t code = 0;
+  for (int i = 0; i < 15; ++i)
+    code += x > (kInt4NL[i] + kInt4NL[i + 1]) * 0.5f;
+  return code;
+}
+
+/// The sum by a tree of halves.
+static float treeSum(std::array<float, kGroup> x) {
+  for (int64_t half = kGroup / 2; half; half /= 2)
+    for (int64_t i = 0; i < half; ++i)
+      x[i] += x[i + half];
+  return x[0];
+}
+
+/// The scale, over the extreme value, of least squared error among those that
+/// are tried: of shares y and their integers q it is sum(q * y) / sum(q * q),
+/// and takes sum(q * y) times that from the error. Of two the first.
+static float findInt4NLScale(const std::array<float, kGroup> &shares) {
+  ScaleSearch search;
+  float most = 0, best = 0;
+  for (int64_t size = search.first; size <= search.last; size += search.step)
+    for (float target : {float(size), -float(size)}) {
+      std::array<float, kGroup> products, squares;
+      for (int64_t i = 0; i < kGroup; ++i) {
+        float q = kInt4NL[nearestInt4NL(shares[i] * target)];
+        products[i] = q * shares[i];
+        squares[i] = q * q;
+      }
+      float sum = treeSum(products), scale = sum / treeSum(squares);
+      float gain = sum * scale;
+      if (gain > most) {
+        most = gain;
+        best = scale;
+      }
+    }
+  return best;
+}
+
+static void quantiseInt4NL(ArrayRef<float> values, QuantisedGroup &group) {
+  float extreme = extremeOf(values);
+  std::array<float, kGroup> shares;
+  for (auto [share, value] : llvm::zip(shares, values))
+    share = value / extreme;
+  group.scale = toHalf(findInt4NLScale(shares) * extreme);
+  float scale = fromHalf(group.scale);
+  if (scale == 0)
+    return;
+  for (auto [code, value] : llvm::zip(group.codes, values))
+    code = nearestInt4NL(value / scale);
+}
+
+/// The scale of what is not finite.
+static uint32_t noScale(Format format) {
+  switch (format) {
+  case Format::MXFP4:
+    return 255;
+  case Format::Int8Channel:
+    return kFloatNaN;
+  default:
+    return kHalfNaN;
+  }
+}
+
+/// `bits`: the largest magnitude of what has the group's scale.
+static QuantisedGroup quantise(Format format, ArrayRef<float> given,
+                               uint32_t bits) {
   std::array<float, kGroup> values = {};
   llvm::copy(given, values.begin());
   QuantisedGroup group;
   group.codes.fill(QuantisedLayout::of(format).bias);
-  uint32_t bits = largestBits(values);
   if (bits == 0)
     return group;
   if (bits >= 0x7f800000) {
-    group.scale = format == Format::MXFP4 ? 255 : kHalfNaN;
+    group.scale = noScale(format);
     return group;
   }
   float most = llvm::bit_cast<float>(bits);
@@ -257,10 +369,33 @@ QuantisedGroup mlir::lm::quantise(Format format, ArrayRef<float> given) {
   case Format::MXFP4:
     quantiseMXFP4(values, most, group);
     break;
+  case Format::Int8Channel:
+    quantiseInt8Channel(values, most, group);
+    break;
+  case Format::Int4NL:
+    quantiseInt4NL(values, group);
+    break;
   default:
     llvm_unreachable("floats have no groups");
   }
   return group;
+}
+
+QuantisedGroup mlir::lm::quantise(Format format, ArrayRef<float> values) {
+  return ::quantise(format, values, largestBits(values));
+}
+
+std::vector<QuantisedGroup> mlir::lm::quantiseRow(Format format,
+                                                  ArrayRef<float> row) {
+  bool spansRow = QuantisedLayout::of(format).spansRow();
+  uint32_t largest = largestBits(row);
+  std::vector<QuantisedGroup> groups;
+  for (size_t k = 0; k < row.size(); k += kGroup) {
+    ArrayRef<float> part = row.slice(k).take_front(kGroup);
+    groups.push_back(
+        ::quantise(format, part, spansRow ? largest : largestBits(part)));
+  }
+  return groups;
 }
 
 /// 2^(byte - 127); see quantiseMXFP4 of 0. 255 is no number.
@@ -268,16 +403,27 @@ static double fromE8M0(uint16_t byte) {
   return byte == 255 ? NAN : byte ? std::ldexp(1.0, byte - 127) : 0;
 }
 
+/// What integers are multiplied by, but for the format's fraction.
+static double stepOf(Format format, uint32_t scale) {
+  switch (format) {
+  case Format::MXFP4:
+    return fromE8M0(scale);
+  case Format::Int8Channel:
+    return llvm::bit_cast<float>(scale);
+  default:
+    return fromHalf(scale);
+  }
+}
+
 void mlir::lm::dequantise(Format format, const QuantisedGroup &group,
                           MutableArrayRef<double> values) {
   QuantisedLayout layout = QuantisedLayout::of(format);
-  double scale = format == Format::MXFP4 ? fromE8M0(group.scale) / 2
-                                         : fromHalf(group.scale);
+  double scale = stepOf(format, group.scale) / layout.fraction;
   double minimum = fromHalf(group.minimum);
   for (auto [value, code] : llvm::zip(values, group.codes)) {
     int integer = code - layout.bias;
-    if (layout.isTable)
-      integer = code & 8 ? -kDoubledE2M1[code & 7] : kDoubledE2M1[code & 7];
+    if (layout.isTable())
+      integer = layout.table[code];
     value = integer * scale + minimum;
   }
 }

@@ -41,53 +41,86 @@ Type getWeightElement(Type type);
 
 /// How the groups of a quantised format lie in a panel: blocks of some groups,
 /// the lines with a block's scales first, then each group's integers in lines
-/// of 16 lanes of 4 bytes. Who reads group after group reads ascending lines.
+/// of 16 lanes of 4 bytes. Where one scale serves a whole row, it is read when
+/// the row's sum is complete, and lies behind all groups. Who reads group after
+/// group reads ascending lines.
 struct QuantisedLayout {
-  int64_t groups;     ///< of a block
+  int64_t groups;     ///< of a block; 0 for all of a row
   int64_t groupLines; ///< 8 for bytes, 4 for nibbles
   int64_t scaleLines; ///< one for each kind of scale (scale, minimum)
-  int64_t scaleBytes; ///< of one scale: f16, or E8M0
-  /// What is added to an integer to make it unsigned in memory.
+  int64_t scaleBytes; ///< of one scale: f32, f16, or E8M0
+  /// What is added to an integer to make it unsigned in memory; the code of
+  /// what has the scale 0.
   int64_t bias;
-  /// Nibbles are codes of E2M1 (twice their value is an integer).
-  bool isTable = false;
+  /// The integers that nibbles stand for, where those are codes.
+  ArrayRef<int8_t> table = {};
+  /// Integers are so many times the format's numbers.
+  int64_t fraction = 1;
 
   static QuantisedLayout of(Format format);
-  /// First line of a group of a block.
-  int64_t groupLine(int64_t group) const {
-    return scaleLines + group * groupLines;
-  }
+  /// Whether all columns of a row have one scale.
+  bool spansRow() const { return groups == 0; }
+  /// Columns, of a row's, that have one scale.
+  int64_t span(int64_t columns) const { return spansRow() ? columns : kGroup; }
+  /// Most columns of a row: their sum of integers fits in 32 bits.
+  int64_t mostColumns() const;
+  /// Of formats in blocks.
   int64_t blockLines() const { return groups * groupLines + scaleLines; }
+  /// First line of a group of a panel.
+  int64_t groupLine(int64_t group) const;
+  /// The line of a group's first kind of scale in a panel of `lines` lines.
+  int64_t scaleLine(int64_t group, int64_t lines) const;
+  /// The place of a group's scales in their line, in groups.
+  int64_t scalePlace(int64_t group) const {
+    return spansRow() ? 0 : group % groups;
+  }
   int64_t linesOf(int64_t columns) const;
   /// K padded to whole blocks.
-  int64_t paddedColumns(int64_t lines) const {
-    return lines / blockLines() * groups * kGroup;
+  int64_t paddedColumns(int64_t lines) const;
+  /// Whether a panel may have so many lines.
+  bool isWhole(int64_t lines) const {
+    int64_t columns = paddedColumns(lines);
+    return columns > 0 && linesOf(columns) == lines;
   }
   bool isNibbles() const { return groupLines == 4; }
+  bool isTable() const { return !table.empty(); }
   bool hasMinimum() const { return scaleLines == 2; }
 };
 
-/// Twice the values of the eight E2M1 codes without sign.
-inline constexpr int8_t kDoubledE2M1[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+/// Twice the values of the E2M1 codes, of which 8 and more have a sign.
+inline constexpr int8_t kDoubledE2M1[16] = {0, 1,  2,  3,  4,  6,  8,  12,
+                                            0, -1, -2, -3, -4, -6, -8, -12};
+/// The numbers of llama.cpp's IQ4_NL (kvalues_iq4nl in its ggml-common.h),
+/// ascending: normal values lie denser in the middle.
+inline constexpr int8_t kInt4NL[16] = {
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+/// Int4NL tries scales by which a group's value of largest magnitude becomes
+/// each of first, first + step, ..., last, and the negative of each.
+struct ScaleSearch {
+  int64_t first = 96, last = 144, step = 8;
+};
 
 /// A group as it is stored.
 struct QuantisedGroup {
   /// One code an element: its integer plus the format's bias, or E2M1.
   std::array<uint8_t, kGroup> codes;
   /// Bits of the scale and, of int4_min, of the minimum.
-  uint16_t scale = 0, minimum = 0;
+  uint32_t scale = 0;
+  uint16_t minimum = 0;
 };
 
 /// Quantises 32 values, or fewer with zeros behind them. Zeros alone have scale
 /// and minimum 0. A value that is not finite makes the whole group not finite.
 QuantisedGroup quantise(Format format, ArrayRef<float> values);
+/// Quantises a row's groups; of a format with one scale a row, by all of it.
+std::vector<QuantisedGroup> quantiseRow(Format format, ArrayRef<float> row);
 /// The exact values of a group.
 void dequantise(Format format, const QuantisedGroup &group,
                 MutableArrayRef<double> values);
 
-/// Writes the group of columns number `group` of one lane of a panel.
-void storeGroup(Format format, const QuantisedGroup &group, int64_t lane,
-                int64_t number, char *panel);
+/// Writes a row's groups as one lane of a panel.
+void storeRow(Format format, ArrayRef<QuantisedGroup> groups, int64_t lane,
+              MutableArrayRef<char> panel);
 
 /// f32 -> f16, round to nearest even.
 uint16_t toHalf(float value);

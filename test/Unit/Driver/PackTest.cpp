@@ -13,13 +13,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
 using namespace moec;
 using namespace mlir::lm;
 
 namespace {
 
-constexpr int64_t kRows = 40, kColumns = 72;
+constexpr int64_t kRows = 40, kColumns = 72, kPadded = 96;
 
 /// Values whose quantised form differs from row to row and column to column.
 float valueAt(int64_t expert, int64_t row, int64_t column) {
@@ -40,24 +41,37 @@ struct Panel {
   Format format;
   const uint8_t *bytes;
 
-  int64_t blockColumns() const { return format == Format::MXFP4 ? 128 : 64; }
+  /// Of int8_channel the panel is one block.
+  int64_t blockColumns() const {
+    return format == Format::MXFP4         ? 128
+           : format == Format::Int8Channel ? kPadded
+                                           : 64;
+  }
   int64_t blockLines() const {
-    return format == Format::Int4 ? 9 : format == Format::Int4Min ? 10 : 17;
+    bool isInt4 = format == Format::Int4 || format == Format::Int4NL;
+    return isInt4 ? 9 : format == Format::Int4Min ? 10 : 17;
   }
   const uint8_t *block(int64_t k) const {
     return bytes + k / blockColumns() * blockLines() * 64;
   }
   uint8_t code(int64_t lane, int64_t k) const {
     int64_t group = k % blockColumns() / 32, inGroup = k % 32;
-    int64_t scales = format == Format::Int4Min ? 128 : 64;
-    if (format == Format::Int8)
+    int64_t scales = format == Format::Int4Min       ? 128
+                     : format == Format::Int8Channel ? 0
+                                                     : 64;
+    if (format == Format::Int8 || format == Format::Int8Channel)
       return block(
           k)[scales + group * 512 + inGroup / 4 * 64 + lane * 4 + k % 4];
     uint8_t byte =
         block(k)[scales + group * 256 + inGroup / 8 * 64 + lane * 4 + k % 4];
     return inGroup % 8 < 4 ? byte & 15 : byte >> 4;
   }
-  uint16_t scale(int64_t lane, int64_t k, int64_t kind = 0) const {
+  uint32_t scale(int64_t lane, int64_t k, int64_t kind = 0) const {
+    if (format == Format::Int8Channel) {
+      uint32_t bits;
+      std::memcpy(&bits, bytes + kPadded / 4 * 64 + lane * 4, 4);
+      return bits;
+    }
     int64_t group = k % blockColumns() / 32;
     const uint8_t *at = block(k) + kind * 64;
     if (format == Format::MXFP4)
@@ -88,11 +102,12 @@ TEST_P(Pack, PutsEveryGroupWhereTheLayoutSays) {
                                            : -1;
       Panel view{GetParam(),
                  reinterpret_cast<uint8_t *>(bytes.data()) + panel * size};
+      std::vector<float> values(kPadded, 0.0f);
+      for (int64_t i = 0; logical >= 0 && i < kColumns; ++i)
+        values[i] = valueAt(1, logical, i);
+      std::vector<QuantisedGroup> groups = quantiseRow(GetParam(), values);
       for (int64_t k = 0; k < kColumns; k += 32) {
-        std::vector<float> values(32, 0.0f);
-        for (int64_t i = k; logical >= 0 && i < std::min(k + 32, kColumns); ++i)
-          values[i - k] = valueAt(1, logical, i);
-        QuantisedGroup group = quantise(GetParam(), values);
+        const QuantisedGroup &group = groups[k / 32];
         ASSERT_EQ(view.scale(row % 16, k), group.scale);
         if (GetParam() == Format::Int4Min)
           ASSERT_EQ(view.scale(row % 16, k, 1), group.minimum);
@@ -124,7 +139,8 @@ std::string nameOf(const testing::TestParamInfo<Format> &info) {
 }
 INSTANTIATE_TEST_SUITE_P(Formats, Pack,
                          testing::Values(Format::Int8, Format::Int4,
-                                         Format::Int4Min, Format::MXFP4),
+                                         Format::Int4Min, Format::MXFP4,
+                                         Format::Int8Channel, Format::Int4NL),
                          nameOf);
 
 } // namespace

@@ -97,17 +97,18 @@ static test::Bytes packQuantised(const Tensor &weight, PackedType type) {
   test::Bytes bytes(type.getBytes(), 0);
   int64_t rows = type.getRows(), columns = type.getColumns();
   for (int64_t e = 0; e < type.getExperts(); ++e)
-    for (int64_t n = 0; n < rows; ++n)
-      for (int64_t k = 0; k < columns; k += mlir::lm::kGroup) {
-        auto [panel, lane] = panelAndLane(type, n);
-        const double *first = &weight.data[(e * rows + n) * columns + k];
-        std::vector<float> values(
-            first, first + std::min(mlir::lm::kGroup, columns - k));
-        mlir::lm::storeGroup(
-            type.getFormat(), mlir::lm::quantise(type.getFormat(), values),
-            lane, k / mlir::lm::kGroup,
-            &bytes[e * type.getMatrixBytes() + panel * type.getLines() * 64]);
-      }
+    for (int64_t n = 0; n < rows; ++n) {
+      auto [panel, lane] = panelAndLane(type, n);
+      const double *first = &weight.data[(e * rows + n) * columns];
+      int64_t size = type.getLines() * 64;
+      mlir::lm::storeRow(
+          type.getFormat(),
+          mlir::lm::quantiseRow(type.getFormat(),
+                                std::vector<float>(first, first + columns)),
+          lane,
+          llvm::MutableArrayRef<char>(bytes).slice(
+              e * type.getMatrixBytes() + panel * size, size));
+    }
   return bytes;
 }
 

@@ -14,8 +14,9 @@
 using namespace moec;
 using namespace moec::reference;
 using mlir::lm::kGroup;
+using mlir::lm::QuantisedLayout;
 
-/// Of one group. Its scale may be off by the largest error over 127.
+/// Of what has one scale. Its scale may be off by the largest error over 127.
 static void quantisedError(const double *x, const double *error,
                            const double *quantised, int64_t count,
                            double *result) {
@@ -47,11 +48,12 @@ test::ReadRows test::readRows(const Tensor &x, const Tensor &error,
   if (!weight.format || weight.readsFloats)
     return {x, error};
   ReadRows result{rowsFor(x, weight), Tensor(Element::F64, x.shape)};
+  int64_t span = QuantisedLayout::of(*weight.format).span(x.columns());
   for (int64_t t = 0; t < x.rows(); ++t)
-    for (int64_t k = 0; k < x.columns(); k += kGroup) {
+    for (int64_t k = 0; k < x.columns(); k += span) {
       int64_t at = t * x.columns() + k;
       quantisedError(&x.data[at], &error.data[at], &result.x.data[at],
-                     std::min(kGroup, x.columns() - k), &result.error.data[at]);
+                     std::min(span, x.columns() - k), &result.error.data[at]);
     }
   return result;
 }

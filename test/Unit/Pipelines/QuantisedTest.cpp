@@ -172,7 +172,8 @@ std::string nameOf(const testing::TestParamInfo<Format> &info) {
 }
 INSTANTIATE_TEST_SUITE_P(Formats, Quantised,
                          testing::Values(Format::Int8, Format::Int4,
-                                         Format::Int4Min, Format::MXFP4),
+                                         Format::Int4Min, Format::MXFP4,
+                                         Format::Int8Channel, Format::Int4NL),
                          nameOf);
 
 } // namespace

@@ -70,6 +70,26 @@ TEST(Quantise, Int8DividesByTheScaleAsStored) {
   EXPECT_EQ(group.codes[2], 128); // behind the last value
 }
 
+TEST(Quantise, Int8ChannelHasOneScaleARow) {
+  std::vector<float> row(40, 1);
+  row[1] = -0.5f, row[39] = 254;
+  std::vector<QuantisedGroup> groups = quantiseRow(Format::Int8Channel, row);
+  ASSERT_EQ(groups.size(), 2u);
+  for (const QuantisedGroup &group : groups)
+    EXPECT_EQ(llvm::bit_cast<float>(group.scale), 2);
+  EXPECT_EQ(groups[0].codes[0], 128); // 0.5: to even
+  EXPECT_EQ(groups[0].codes[1], 128);
+  EXPECT_EQ(groups[1].codes[7], 255);
+  EXPECT_EQ(groups[1].codes[8], 128); // behind the last column
+  row[39] = INFINITY;
+  for (const QuantisedGroup &group : quantiseRow(Format::Int8Channel, row))
+    EXPECT_TRUE(std::isnan(llvm::bit_cast<float>(group.scale)));
+  // f16 has no such scales.
+  for (float size : {1e-20f, 1e20f})
+    EXPECT_EQ(readBack(Format::Int8Channel, {127 * size})[0],
+              127 * double(size));
+}
+
 TEST(Quantise, Int4GivesTheExtremeValueCode0) {
   EXPECT_EQ(readBack(Format::Int4, {8, 7.4, -7, 0.5, -8}),
             (std::vector<double>{7, 7, -7, 0, -8}));
@@ -90,6 +110,21 @@ TEST(Quantise, Int4MinSpansTheRange) {
   EXPECT_EQ(readBack(Format::Int4Min, {15, 7}), (std::vector<double>{15, 7}));
 }
 
+TEST(Quantise, Int4NLFindsItsOwnNumbers) {
+  for (float scale : {1.0f, -0.25f}) {
+    std::vector<float> values;
+    for (int8_t number : kInt4NL)
+      values.insert(values.end(), 2, number * scale);
+    EXPECT_EQ(readBack(Format::Int4NL, values),
+              std::vector<double>(values.begin(), values.end()));
+  }
+  // A single value is met by a scale of its own; zeros take the code 8.
+  QuantisedGroup group = quantise(Format::Int4NL, {0, 3});
+  EXPECT_NEAR(readBack(Format::Int4NL, {0, 3})[1], 3, 0.01);
+  EXPECT_EQ(group.codes[0], 8);
+  EXPECT_EQ(quantise(Format::Int4NL, {0, 0}).codes[0], 8);
+}
+
 TEST(Quantise, MXFP4RoundsToTheNumbersOfE2M1) {
   std::vector<float> values = {6,    5.1, 5,     3.5, 2.5,   1.75, 1.25,
                                0.75, 0.25, 0.26, -0.3, -1.2, -4.9, 0};
@@ -106,8 +141,8 @@ TEST(Quantise, MXFP4RoundsToTheNumbersOfE2M1) {
 }
 
 TEST(Quantise, WhatIsNotFiniteStaysSo) {
-  for (Format format :
-       {Format::Int8, Format::Int4, Format::Int4Min, Format::MXFP4}) {
+  for (Format format : {Format::Int8, Format::Int4, Format::Int4Min,
+                        Format::MXFP4, Format::Int8Channel, Format::Int4NL}) {
     for (float bad : {float(NAN), float(INFINITY), -float(INFINITY)})
       for (double value : readBack(format, {1, bad, 2}))
         EXPECT_TRUE(std::isnan(value)) << stringifyFormat(format).str();
@@ -139,6 +174,16 @@ TEST(QuantisedProduct, ReadsRowsInGroups) {
              {127 * 127 + 6 - 5 + 127 * 1270 + 30, 127 * 10}, 0);
 }
 
+TEST(QuantisedProduct, ReadsWholeRows) {
+  std::vector<double> x(40, 0), w(80, 0);
+  x[0] = 3.4, x[32] = 127, x[39] = -0.6; // scale 1
+  w[0] = 254, w[32] = 4, w[39] = 2;      // scale 2
+  w[40 + 32] = 127;
+  Program program(linear("int8_channel"));
+  expectNear(program.runForTensor({rows({1, 40}, x), rows({2, 40}, w)}),
+             {3 * 254 + 127 * 4 - 2, 127 * 127}, 0);
+}
+
 TEST(QuantisedProduct, SmallGroupsAreZeros) {
   std::vector<double> x(40, 0x1p-101), w(80, 127);
   x[32] = 0x1p-90;
@@ -160,7 +205,8 @@ TEST(QuantisedProduct, RowsThatAreNotFiniteStayAlone) {
 /// The same numbers whether an argument says so or a type.
 TEST(QuantisedProduct, PhasesAgree) {
   RuntimeValue x = random(1, {3, 40}), w = random(2, {2, 40});
-  for (const char *format : {"int8", "int4", "int4_min", "mxfp4"}) {
+  for (const char *format :
+       {"int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl"}) {
     Program argument(linear(format));
     std::string type = "!lm.packed<2x40x" + std::string(format) + ", panel>";
     Program packed(wrap("%x: tensor<?x40xf32>, %w: " + type,

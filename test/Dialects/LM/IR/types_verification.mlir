@@ -15,7 +15,7 @@ func.func private @f(!lm.packed<0x4xf32, panel>)
 
 // -----
 
-// expected-error @below {{expected a format: f32, bf16, f16, int8, int4, int4_min or mxfp4, got i8}}
+// expected-error @below {{expected a format: f32, bf16, f16, int8, int4, int4_min, mxfp4, int4_nl or int8_channel, got i8}}
 func.func private @f(!lm.packed<4x4xi8, panel>)
 
 // -----

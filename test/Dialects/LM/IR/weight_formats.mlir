@@ -1,7 +1,7 @@
 // RUN: moe-opt %s | moe-opt | FileCheck %s
 
-// CHECK: func.func private @packed(!lm.packed<64x32xint8, panel>, !lm.packed<8x64x32xint4, paired_panel>, !lm.packed<64x32xint4_min, panel>, !lm.packed<64x32xmxfp4, panel>)
-func.func private @packed(!lm.packed<64x32xint8, panel>, !lm.packed<8x64x32xint4, paired_panel>, !lm.packed<64x32xint4_min, panel>, !lm.packed<64x32xmxfp4, panel>)
+// CHECK: func.func private @packed(!lm.packed<64x32xint8, panel>, !lm.packed<8x64x32xint4, paired_panel>, !lm.packed<64x32xint4_min, panel>, !lm.packed<64x32xmxfp4, panel>, !lm.packed<64x32xint8_channel, panel>)
+func.func private @packed(!lm.packed<64x32xint8, panel>, !lm.packed<8x64x32xint4, paired_panel>, !lm.packed<64x32xint4_min, panel>, !lm.packed<64x32xmxfp4, panel>, !lm.packed<64x32xint8_channel, panel>)
 // CHECK: func.func private @argument(tensor<?x64xf32>, tensor<8x64xbf16> {lm.format = #lm.format<int8>})
 func.func private @argument(tensor<?x64xf32>, tensor<8x64xbf16> {lm.format = #lm.format<int8>})
 
@@ -9,6 +9,8 @@ func.func private @argument(tensor<?x64xf32>, tensor<8x64xbf16> {lm.format = #lm
 func.func @buffers(%x: memref<?x64xf32>, %w: memref<1x2x17x64xi8>, %g: memref<8x2x9x64xi8>, %a: memref<9xi32>, %b: memref<9xi32>, %c: memref<?xi32>, %d: memref<?xi32>, %y: memref<?x32xf32>, %h: memref<?x16xf32>) {
   // CHECK: lm.linear %{{.*}}, %{{.*}} outs(%{{.*}}) {weight_format = #lm.format<int8>}
   lm.linear %x, %w outs(%y) {weight_format = #lm.format<int8>} : (memref<?x64xf32>, memref<1x2x17x64xi8>, memref<?x32xf32>) -> ()
+  // CHECK: lm.linear %{{.*}}, %{{.*}} outs(%{{.*}}) {weight_format = #lm.format<int8_channel>}
+  lm.linear %x, %w outs(%y) {weight_format = #lm.format<int8_channel>} : (memref<?x64xf32>, memref<1x2x17x64xi8>, memref<?x32xf32>) -> ()
   // CHECK: lm.gated_linear %{{.*}}, %{{.*}} <silu> outs(%{{.*}}) {weight_format = #lm.format<mxfp4>}
   lm.gated_linear %x, %w <silu> outs(%h) {weight_format = #lm.format<mxfp4>} : (memref<?x64xf32>, memref<1x2x17x64xi8>, memref<?x16xf32>) -> ()
   // CHECK: moe.grouped_matmul %{{.*}}, %{{.*}} by %{{.*}} outs(%{{.*}}) {weight_format = #lm.format<int4>}

@@ -1,7 +1,29 @@
 // RUN: moe-opt %s --split-input-file --verify-diagnostics
 
-// expected-error @below {{expected a format: f32, bf16, f16, int8, int4, int4_min or mxfp4, got int5}}
+// expected-error @below {{expected a format: f32, bf16, f16, int8, int4, int4_min, mxfp4, int4_nl or int8_channel, got int5}}
 func.func private @f(!lm.packed<64x32xint5, panel>)
+
+// -----
+
+// expected-error @below {{packed weight: format int8_channel has at most 133144 columns, got 133145}}
+func.func private @f(!lm.packed<64x133145xint8_channel, panel>)
+
+// -----
+
+func.func private @f(!lm.packed<64x133144xint8_channel, panel>)
+
+// -----
+
+// expected-error @below {{(format_c1) lm.format of argument 0: int8_channel has at most 133144 columns, got 133145}}
+func.func private @format_c1_columns(tensor<8x133145xf32> {lm.format = #lm.format<int8_channel>})
+
+// -----
+
+func.func @format_c2_groups(%x: memref<?x64xf32>, %w: memref<1x2x16x64xi8>, %y: memref<?x32xf32>) {
+  // expected-error @below {{(format_c2) a weight of int8_channel must be experts x panels x lines x 64 bytes, lines 1 more than a multiple of 8, got 'memref<1x2x16x64xi8>'}}
+  lm.linear %x, %w outs(%y) {weight_format = #lm.format<int8_channel>} : (memref<?x64xf32>, memref<1x2x16x64xi8>, memref<?x32xf32>) -> ()
+  return
+}
 
 // -----
 

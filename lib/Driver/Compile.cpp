@@ -50,8 +50,7 @@ void Compilation::stage(StringRef name) {
 /// cost accuracy and gain nothing; pairs of bf16 need them rounded.
 static ::moe::ElementType activationType(::moe::ElementType weights,
                                          const kernels::Target &target) {
-  bool rounds = weights == ::moe::ElementType::BF16 &&
-                target.recipe == kernels::Recipe::DotPairs;
+  bool rounds = weights == ::moe::ElementType::BF16 && target.roundsRows();
   return rounds ? weights : ::moe::ElementType::F32;
 }
 
@@ -60,7 +59,8 @@ llvm::Error Compilation::checkAttention() {
   if (options.attention == ::moe::ElementType::F32)
     return llvm::Error::success();
   for (const MachineDescription &each : machines)
-    if (activationType(config->weightType, each.kernels) != options.attention)
+    if (config->weightType != options.attention ||
+        each.kernels.recipe != kernels::Recipe::DotPairs)
       return makeError(
           "--attention=bf16: expected bf16 weights and a target "
           "that multiplies pairs of bf16, found " +

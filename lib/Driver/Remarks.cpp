@@ -47,10 +47,12 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
         << (target.isAArch64() ? " pairs of" : "")
         << " vector registers, tiles of up to " << target.maxTileRows()
         << " rows\n";
-  bool pairs = target.recipe == kernels::Recipe::DotPairs;
+  using kernels::Recipe;
   StringRef why =
-      target.emulate ? "--emulate-isa"
-      : pairs        ? "VDPBF16PS has the rate of a fused multiply-add here"
+      target.emulate                       ? "--emulate-isa"
+      : target.recipe == Recipe::TilePairs ? "the target has AMX-BF16"
+      : target.recipe == Recipe::DotPairs
+          ? "VDPBF16PS has the rate of a fused multiply-add here"
       : target.isAArch64() ? "BFDOT does not round as VDPBF16PS does"
       : machine.features.find("+avx512bf16") != std::string::npos
           ? "VDPBF16PS is slower than widening on this CPU"
@@ -60,7 +62,9 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
       << "quantised weights: recipe "
       << (target.floatActivations
               ? "widen-f32-fma, activations f32"
-              : "group-sums, products by " + byteProducts(target).str())
+              : "group-sums, products by " + byteProducts(target).str() +
+                    (target.tileQuads ? ", of int8 and many rows by TDPBSUD"
+                                      : ""))
       << ", tiles of up to "
       << kernels::TileFamily::of(mlir::lm::Format::Int8, target).maxRows(target)
       << " rows\n";

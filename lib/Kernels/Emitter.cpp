@@ -361,6 +361,20 @@ Value Emitter::callIntrinsic(StringRef name, Type result,
       .getResult(0);
 }
 
+void Emitter::callIntrinsic(StringRef name, ValueRange operands) {
+  LLVM::CallIntrinsicOp::create(b, loc, b.getStringAttr(name), operands);
+}
+
+Value Emitter::addressOf(Value memref) {
+  return memref::ExtractAlignedPointerAsIndexOp::create(b, loc, memref);
+}
+
+Value Emitter::pointerTo(Value address) {
+  Value bits = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
+  return LLVM::IntToPtrOp::create(
+      b, loc, LLVM::LLVMPointerType::get(b.getContext()), bits);
+}
+
 Value Emitter::view(Value bytes, Value start, MemRefType type, Value size) {
   return memref::ViewOp::create(b, loc, type, bytes, start, ValueRange{size});
 }

@@ -17,6 +17,8 @@ namespace moec::kernels {
 struct TileFamily {
   mlir::lm::Format format; // of the weight in memory
   Recipe recipe;           // WidenFMA for f32 weights
+  /// GroupSums by matrix tiles, which TilePairs always takes.
+  bool takesMatrix = false;
 
   static TileFamily of(mlir::lm::Format format, const Target &target);
   /// Element type of packed rows: f32, or i32 for pairs of bf16 and records of
@@ -33,6 +35,10 @@ struct TileFamily {
     return format != mlir::lm::Format::F32 && recipe == Recipe::WidenFMA ? 2
                                                                          : 1;
   }
+  /// Whether tiles are AMX's (MatrixTile.h).
+  bool isMatrix() const { return takesMatrix || recipe == Recipe::TilePairs; }
+  /// "bf16_dot", in the names of functions.
+  std::string name() const;
   /// Rows of the largest tile.
   int64_t maxRows(const Target &target) const;
 };

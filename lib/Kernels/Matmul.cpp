@@ -35,7 +35,7 @@ int64_t PackedWeight::rowElements(const Target &target) const {
 static int64_t superblockRows(const Target &target,
                               const PackedWeight &weight) {
   int64_t rows = target.rowBudget / (weight.rowElements(target) * 4);
-  if (TileFamily::of(weight.format, target).isMatrix())
+  if (TileFamily::of(weight.format, target).forManyRows(target).isMatrix())
     return std::max(kMatrixRows, rows / kMatrixRows * kMatrixRows);
   return std::max(target.maxTileRows(), rows);
 }
@@ -59,9 +59,9 @@ TileFamily moec::kernels::familyOf(const PackedWeight &weight, Value x,
   return family;
 }
 
-/// Elements of the f32 tile.
+/// Elements of the f32 tile, with what matrix tiles need beside.
 static int64_t tileElements(const Target &target, const TileFamily &family) {
-  if (family.isMatrix())
+  if (family.forManyRows(target).isMatrix())
     return matrixTileElements(target);
   int64_t most = 0;
   for (int64_t r = 1; r <= family.maxRows(target); ++r)
@@ -148,6 +148,8 @@ struct MatmulEmitter {
   void runStreams(Value base, Value rows, Value firstPair, Streams streams);
   void runPairs(Value base, Value count, Value blocks, Value firstPair,
                 Value lastPair);
+  void runByCount(Value base, Value count, Value firstPair, Value lastPair,
+                  function_ref<Value(Value)> source);
   void runSuperblock(Value base, Value count, Value firstPair, Value lastPair,
                      function_ref<Value(Value)> source);
 };
@@ -320,7 +322,7 @@ void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
         rowElements() / QuantisedRecord::of(e.target, weight.format).elements;
     e.loop(e.index(0), rows, 1, [&](Value r) {
       emitQuantisedRow(e, weight.format, x, source(e.add(first, r)), columnsOfX,
-                       groups, packed, offset, r, rows);
+                       groups, packed, offset, r, rows, family.takesMatrix);
     });
     return;
   }
@@ -522,6 +524,25 @@ void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPair,
     runStreams(base, count, firstPair, streams);
   Value done = e.mul(streams.apart, streams.count);
   runPairs(base, count, blocks, e.add(firstPair, done), lastPair);
+  if (family.isMatrix())
+    emitMatrixRelease(e);
+}
+
+/// A superblock by the family of its number of rows.
+void MatmulEmitter::runByCount(Value base, Value count, Value firstPair,
+                               Value lastPair,
+                               function_ref<Value(Value)> source) {
+  TileFamily few = family, many = family.forManyRows(e.target);
+  auto runAs = [&](const TileFamily &which) {
+    family = which;
+    runSuperblock(base, count, firstPair, lastPair, source);
+    family = few;
+  };
+  if (few.isMatrix() == many.isMatrix())
+    return runAs(few);
+  e.when(
+      e.less(count, e.index(kMatrixLeast)), [&] { runAs(few); },
+      [&] { runAs(many); });
 }
 
 void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
@@ -570,8 +591,6 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
   Value count = e.sub(last, first);
   m.forBlocks(count, superblock, [&](Value start, Value rows) {
     Value base = e.add(first, start);
-    m.runSuperblock(base, rows, firstPair, lastPair, source);
+    m.runByCount(base, rows, firstPair, lastPair, source);
   });
-  if (family.isMatrix())
-    emitMatrixRelease(e);
 }

@@ -15,6 +15,9 @@ namespace moec::kernels {
 
 /// Rows of the largest block, in two tiles.
 inline constexpr int64_t kMatrixRows = 32;
+/// Rows from which on integers take matrix tiles: fewer cost less than the way
+/// of a tile's sums through memory (an estimate; it has not been measured).
+inline constexpr int64_t kMatrixLeast = 16;
 /// Lines of a panel in one tile; a packed row of pairs is whole tiles long.
 inline constexpr int64_t kMatrixLines = 16;
 

@@ -26,6 +26,13 @@ TileFamily TileFamily::of(lm::Format format, const Target &target) {
           format == lm::Format::BF16 ? target.recipe : Recipe::WidenFMA};
 }
 
+TileFamily TileFamily::forManyRows(const Target &target) const {
+  TileFamily family = *this;
+  family.takesMatrix = target.tileQuads && recipe == Recipe::GroupSums &&
+                       format == lm::Format::Int8;
+  return family;
+}
+
 /// Vectors that a tile of floats holds beside its sums: the line's, one step's
 /// of them as f32 and a row's element, or (isByVector) the elements of all rows
 /// and the steps of one vector.

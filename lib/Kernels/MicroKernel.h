@@ -21,6 +21,8 @@ struct TileFamily {
   bool takesMatrix = false;
 
   static TileFamily of(mlir::lm::Format format, const Target &target);
+  /// The family of kMatrixLeast rows and more, at once.
+  TileFamily forManyRows(const Target &target) const;
   /// Element type of packed rows: f32, or i32 for pairs of bf16 and records of
   /// integers.
   mlir::Type rowElement(mlir::OpBuilder &b) const;

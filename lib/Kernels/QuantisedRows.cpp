@@ -47,13 +47,17 @@ constexpr int64_t kRounderBits = 0x4b400000;
 struct GroupQuantiser {
   Emitter &e;
   lm::Format format;
-  Value packed, base, rows; // base: offset + lane of the group's record
+  Value packed, start, lane, rows; // start: of the group's records
+  bool inTiles;
 
   void put(int64_t element, Value value) {
     if (value.getType().isF32())
       value = arith::BitcastOp::create(e.b, e.loc, e.b.getI32Type(), value);
+    int64_t quads = QuantisedRecord::of(e.target, format).quads;
+    Value at = inTiles && element < quads ? e.add(e.mul(lane, quads), element)
+                                          : e.add(e.mul(rows, element), lane);
     memref::StoreOp::create(e.b, e.loc, value, packed,
-                            ValueRange{e.add(base, e.mul(rows, element))});
+                            ValueRange{e.add(start, at)});
   }
   QuantisedLayout layout() const { return QuantisedLayout::of(format); }
   Value largestBits(ArrayRef<Value> x);
@@ -121,7 +125,7 @@ void GroupQuantiser::store(ArrayRef<Value> x) {
 void moec::kernels::emitQuantisedRow(Emitter &e, lm::Format format, Value x,
                                      Value source, int64_t columns,
                                      int64_t groups, Value packed, Value offset,
-                                     Value lane, Value rows) {
+                                     Value lane, Value rows, bool inTiles) {
   QuantisedRecord record = QuantisedRecord::of(e.target, format);
   auto quantise = [&](Value group, int64_t count) {
     SmallVector<Value> parts;
@@ -130,9 +134,8 @@ void moec::kernels::emitQuantisedRow(Emitter &e, lm::Format format, Value x,
       Value column = e.add(e.mul(group, kGroup), i);
       parts.push_back(here ? e.load(x, {source, column}, here) : e.splat(0));
     }
-    Value base =
-        e.add(e.add(offset, lane), e.mul(group, e.mul(rows, record.elements)));
-    GroupQuantiser{e, format, packed, base, rows}.store(parts);
+    Value start = e.add(offset, e.mul(group, e.mul(rows, record.elements)));
+    GroupQuantiser{e, format, packed, start, lane, rows, inTiles}.store(parts);
   };
   int64_t whole = columns / kGroup;
   e.loop(e.index(0), e.index(whole), 1,

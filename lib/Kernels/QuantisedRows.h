@@ -27,7 +27,8 @@ ByteDot byteDotOf(const Target &target, mlir::lm::Format format);
 /// i32 elements, one record a group of K. In a record element i of row r is at
 /// i * rows + r: the group's integers (32 / 4 * quadElements elements), its
 /// scale (f32), and what a row adds to each of its sums: -bias * sum of the
-/// integers, or for formats with a minimum scale * sum (f32).
+/// integers, or for formats with a minimum scale * sum (f32). For matrix tiles
+/// each row's integers lie together: element i of row r is at r * quads + i.
 struct QuantisedRecord {
   int64_t quads, elements;
 
@@ -38,11 +39,12 @@ struct QuantisedRecord {
 
 /// Quantises columns [0, columns) of row `source` of x (f32, bf16 or f16) and
 /// stores its `groups` groups as row `lane` of `rows` in the records that start
-/// at `offset`. Groups behind the last column are zeros.
+/// at `offset`; `inTiles`: as matrix tiles read them. Groups behind the last
+/// column are zeros.
 void emitQuantisedRow(Emitter &e, mlir::lm::Format format, mlir::Value x,
                       mlir::Value source, int64_t columns, int64_t groups,
                       mlir::Value packed, mlir::Value offset, mlir::Value lane,
-                      mlir::Value rows);
+                      mlir::Value rows, bool inTiles);
 
 } // namespace moec::kernels
 

@@ -69,6 +69,19 @@ llvm::Error Compilation::checkAttention() {
   return llvm::Error::success();
 }
 
+/// A CPU is asked for matrix tiles only where products take them.
+static void dropUnusedTiles(MachineDescription &machine, bool hasPairs,
+                            bool hasQuads) {
+  const kernels::Target &target = machine.kernels;
+  hasPairs &= target.recipe == kernels::Recipe::TilePairs;
+  hasQuads &= target.tileQuads && !target.floatActivations;
+  llvm::erase_if(machine.required, [&](llvm::StringRef name) {
+    return (name == "amx-bf16" && !hasPairs) ||
+           (name == "amx-int8" && !hasQuads) ||
+           (name == "amx-tile" && !hasPairs && !hasQuads);
+  });
+}
+
 llvm::Error Compilation::readModel() {
   if (options.activations && !options.weightFormat)
     return makeError("--act: expected --quant=FORMAT beside it; products with "
@@ -83,6 +96,11 @@ llvm::Error Compilation::readModel() {
   if (!read)
     return read.takeError();
   config = std::move(*read);
+  for (MachineDescription &each : machines)
+    dropUnusedTiles(each,
+                    config->weightType == ::moe::ElementType::BF16 &&
+                        !options.weightFormat,
+                    options.weightFormat == lm::Format::Int8);
   for (const std::string &field : config->unreadFields)
     llvm::errs() << "moec: remark: config.json: field '" << field
                  << "' is not read\n";

@@ -110,10 +110,35 @@ LOOP(bytes, "avx2", __m256i, 10,
 #undef LOOP
 
 namespace {
+/// What LDTILECFG reads.
+struct alignas(64) TileConfiguration {
+  uint8_t palette = 1, start = 0, reserved[14] = {};
+  uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+} // namespace
+
+// Of AMX: four tiles of sums, two by two.
+#define TILE_LOOP(name, features, step)                                        \
+  TARGET(features) static void name(int64_t n) {                               \
+    static constexpr TileConfiguration kWhole;                                 \
+    _tile_loadconfig(&kWhole);                                                 \
+    for (int64_t k = 0; k < n; ++k) {                                          \
+      step(0, 4, 6);                                                           \
+      step(1, 4, 7);                                                           \
+      step(2, 5, 6);                                                           \
+      step(3, 5, 7);                                                           \
+    }                                                                          \
+    _tile_release();                                                           \
+  }
+TILE_LOOP(tilePairs, "amx-tile,amx-bf16", _tile_dpbf16ps)
+TILE_LOOP(tileQuads, "amx-tile,amx-int8", _tile_dpbsud)
+#undef TILE_LOOP
+
+namespace {
 struct Loop {
   const char *recipe;
-  /// Features of the target (CheckedFeatures.def) without which the code does
-  /// not use it.
+  /// Features that the code asks for, without which it does not use it.
   const char *feature;
   void (*run)(int64_t rounds);
   /// Of one round: 2 for a multiply-add.
@@ -126,6 +151,8 @@ static constexpr Loop kLoops[] = {
     {"widen-f32-fma", "avx512f", fmaWide, 24 * 16 * 2},
     {"widen-f32-fma", "avx2", fma, 10 * 8 * 2},
     {"bf16-dot-pairs", "avx512bf16", pairs, 24 * 32 * 2},
+    {"bf16-tile-pairs", "amx-bf16", tilePairs, 4 * 16 * 16 * 32 * 2},
+    {"group-sums", "amx-int8", tileQuads, 4 * 16 * 16 * 64 * 2},
     {"group-sums", "avx512vnni", quads, 24 * 64 * 2},
     {"group-sums", "avx2", bytes, 10 * 32 * 2},
 };

@@ -100,7 +100,7 @@ llvm::Error Compilation::readModel() {
     dropUnusedTiles(each,
                     config->weightType == ::moe::ElementType::BF16 &&
                         !options.weightFormat,
-                    options.weightFormat == lm::Format::Int8);
+                    options.weightFormat.has_value());
   for (const std::string &field : config->unreadFields)
     llvm::errs() << "moec: remark: config.json: field '" << field
                  << "' is not read\n";

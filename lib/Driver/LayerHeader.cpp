@@ -190,7 +190,10 @@ std::string moec::renderHeader(const LayerSignatures &signatures,
       " * `threads` is. Nothing is allocated. Needs libomp.\n"
       " *\n"
       " * The code runs on no older CPU than the one named above, and does not "
-      "check. */\n"
+      "check.\n"
+      " * Where that has AMX (Intel's from Sapphire Rapids on), the process "
+      "asks Linux for\n"
+      " * it before the first call: syscall(SYS_arch_prctl, 0x1023, 18). */\n"
       "#ifndef {8}\n#define {8}\n\n#include <stdint.h>\n\n"
       "#ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n",
       name, target, kLayerAlignment, int(kLayerBadTokens),

@@ -63,8 +63,7 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
       << (target.floatActivations
               ? "widen-f32-fma, activations f32"
               : "group-sums, products by " + byteProducts(target).str() +
-                    (target.tileQuads ? ", of int8 and many rows by TDPBSUD"
-                                      : ""))
+                    (target.tileQuads ? ", of many rows by TDPBSUD" : ""))
       << ", tiles of up to "
       << kernels::TileFamily::of(mlir::lm::Format::Int8, target).maxRows(target)
       << " rows\n";

@@ -14,11 +14,12 @@ using namespace moec::kernels;
 
 // A thread's memory in f32 elements: tiles that are finished, of all streams'
 // pairs of panels; four tiles that are not (the end of K, padded; integer
-// sums); the registers' state.
+// sums); a group of two panels as bytes; the registers' state.
 static constexpr int64_t kTile = TileRegisters::kBytes / 4;
 static constexpr int64_t kStreams = 4;
 static constexpr int64_t kEdgeAt = 2 * kStreams * kTile;
-static constexpr int64_t kStateAt = kEdgeAt + kStreams * kTile;
+static constexpr int64_t kBytesAt = kEdgeAt + kStreams * kTile;
+static constexpr int64_t kStateAt = kBytesAt + kTile;
 
 int64_t moec::kernels::matrixTileElements(const Target &target) {
   return kStateAt + TileRegisters::stateBytes(target) / 4;
@@ -73,6 +74,7 @@ struct MatrixTile {
   void padEnd(Value line, Value count);
   void multiplyGroups();
   void addGroup(Value group);
+  void unpackGroup(GroupLines &lines);
   void scaleGroup(GroupLines &lines, Value record, int64_t t);
   /// Where the tile's result of a row and a panel starts in `memory`.
   Value resultAt(Value row, int64_t p) {
@@ -178,18 +180,41 @@ void MatrixTile::clearResults() {
   });
 }
 
+/// Writes nibbles as bytes, a panel's lines behind the other's. Each block of
+/// rows does so: it is a sixth of the instructions that scale 32 rows.
+void MatrixTile::unpackGroup(GroupLines &lines) {
+  for (int64_t v = 0; v < tile.vectors(); ++v)
+    for (int64_t line = 0; line < lines.layout.groupLines; ++line) {
+      Value raw = lines.loadLine(v, e.index(line));
+      for (int64_t quad = 0; quad < lines.quads(); ++quad) {
+        int64_t to = line * lines.quads() + quad;
+        int64_t at = kBytesAt + lines.panelOf(v) * kTile / 2 + 16 * to;
+        Value bytes = arith::BitcastOp::create(e.b, e.loc, e.vectorType(),
+                                               lines.unpack(raw, quad));
+        e.store(bytes, memory, {e.index(at + lines.laneOf(v))});
+      }
+    }
+}
+
 /// Scales the integer sums of row tile t and adds them to the results: the
 /// operations of GroupTile::addTo, in its order.
 void MatrixTile::scaleGroup(GroupLines &lines, Value record, int64_t t) {
-  SmallVector<Value> factors;
-  for (int64_t v = 0; v < tile.vectors(); ++v)
+  bool hasMinimum = lines.layout.hasMinimum();
+  bool isBiased = productBias(e.target, lines.layout);
+  SmallVector<Value> factors, minima;
+  for (int64_t v = 0; v < tile.vectors(); ++v) {
     factors.push_back(lines.loadScales(v, 0));
+    if (hasMinimum)
+      minima.push_back(lines.loadScales(v, 1));
+  }
   Value quads = e.mul(rows, lm::kGroup / 4), scales = e.add(record, quads);
   constexpr int64_t most = TileRegisters::kRows;
   Value end = rowTiles == 1 || t ? rows : e.index(most);
   e.loop(e.index(t * most), end, 1, [&](Value r) {
-    Value scale = tile.broadcastRow(0, e.add(scales, r));
-    scale = arith::BitcastOp::create(e.b, e.loc, e.vectorType(), scale);
+    auto asFloat = [&](Value bits) -> Value {
+      return arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits);
+    };
+    Value scale = asFloat(tile.broadcastRow(0, e.add(scales, r)));
     Value offset = tile.broadcastRow(0, e.add(e.add(scales, rows), r));
     Value inTile = e.mul(e.sub(r, e.index(t * most)), 16);
     for (int64_t v = 0; v < tile.vectors(); ++v) {
@@ -197,11 +222,13 @@ void MatrixTile::scaleGroup(GroupLines &lines, Value record, int64_t t) {
       int64_t edge = kEdgeAt + sumOf(t, p) * kTile + lane;
       Value sum = arith::BitcastOp::create(
           e.b, e.loc, offset.getType(), e.load(memory, {e.add(inTile, edge)}));
-      Value exact = arith::SIToFPOp::create(e.b, e.loc, e.vectorType(),
-                                            e.add(sum, offset));
+      Value exact = arith::SIToFPOp::create(
+          e.b, e.loc, e.vectorType(), isBiased ? e.add(sum, offset) : sum);
       Value at = e.add(resultAt(r, p), lane);
-      Value acc = e.load(memory, {at});
-      e.store(e.fma(exact, e.mulf(factors[v], scale), acc), memory, {at});
+      Value acc = e.fma(exact, e.mulf(factors[v], scale), e.load(memory, {at}));
+      if (hasMinimum)
+        acc = e.fma(minima[v], asFloat(offset), acc);
+      e.store(acc, memory, {at});
     }
   });
 }
@@ -211,10 +238,15 @@ void MatrixTile::addGroup(Value group) {
   lines.prefetch();
   int64_t elements = QuantisedRecord::of(e.target, family.format).elements;
   Value inRows = e.mul(e.mul(group, rows), elements);
+  Value start = e.addressOf(memory), edge = e.add(start, 4 * kEdgeAt);
+  bool isNibbles = lines.layout.isNibbles();
+  if (isNibbles)
+    unpackGroup(lines);
   zeroSums();
-  addTiles(e.add(aStart, e.mul(inRows, 4)),
-           [&](int64_t p) { return e.add(bStart, lines.starts[p]); });
-  Value edge = e.add(e.addressOf(memory), 4 * kEdgeAt);
+  addTiles(e.add(aStart, e.mul(inRows, 4)), [&](int64_t p) {
+    return isNibbles ? e.add(start, 4 * kBytesAt + 2 * kTile * p)
+                     : e.add(bStart, lines.starts[p]);
+  });
   for (int64_t t = 0; t < rowTiles; ++t)
     for (int64_t p = 0; p < tile.panels; ++p)
       registers.store(sumOf(t, p),

@@ -28,8 +28,7 @@ TileFamily TileFamily::of(lm::Format format, const Target &target) {
 
 TileFamily TileFamily::forManyRows(const Target &target) const {
   TileFamily family = *this;
-  family.takesMatrix = target.tileQuads && recipe == Recipe::GroupSums &&
-                       format == lm::Format::Int8;
+  family.takesMatrix = target.tileQuads && recipe == Recipe::GroupSums;
   return family;
 }
 

@@ -26,7 +26,6 @@ struct GroupTile : GroupLines {
     return tile.broadcastRow(row, e.add(element, e.mul(at, tile.rows)));
   }
   Value loadRow(int64_t row, int64_t at) { return loadRow(row, e.index(at)); }
-  SmallVector<Value> unpack(Value bytes, int64_t quad);
   SmallVector<Value> startSums(int64_t vectors);
   void addLine(Value line, int64_t first, int64_t vectors,
                SmallVectorImpl<Value> &sums);
@@ -46,26 +45,6 @@ GroupTile::GroupTile(TileBuilder &tile, Value group)
   element = e.add(tile.aOffset, e.mul(group, record.elements * tile.rows));
 }
 
-/// The unsigned bytes of quad 0 or 1 of a line, as products take them.
-SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
-  Type i32 = bytes.getType();
-  if (layout.isNibbles()) {
-    if (quad)
-      bytes = arith::ShRUIOp::create(e.b, e.loc, bytes, e.integer(i32, 4));
-    bytes =
-        arith::AndIOp::create(e.b, e.loc, bytes, e.integer(i32, 0x0f0f0f0f));
-  }
-  if (layout.isTable) {
-    int8_t table[16], bias = productBias(e.target, layout);
-    for (int i = 0; i < 8; ++i) {
-      table[i] = bias + lm::kDoubledE2M1[i];
-      table[8 + i] = bias - lm::kDoubledE2M1[i];
-    }
-    bytes = emitLookUp(e, bytes, table);
-  }
-  return emitWeightQuads(e, dot, bytes, largestInteger(layout));
-}
-
 /// What takes back the bias of unsigned weights.
 SmallVector<Value> GroupTile::startSums(int64_t vectors) {
   Value zero = e.integer(e.vectorOf(e.b.getI32Type()), 0);
@@ -83,16 +62,17 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
   SmallVector<Value> raw;
   for (int64_t v = first; v < first + vectors; ++v)
     raw.push_back(loadLine(v, line));
-  int64_t quads = layout.isNibbles() ? 2 : 1, each = quadElements(dot);
-  for (int64_t q = 0; q < quads; ++q) {
+  int64_t each = quadElements(dot);
+  for (int64_t q = 0; q < quads(); ++q) {
     SmallVector<SmallVector<Value>> weights;
     for (Value vector : raw)
-      weights.push_back(unpack(vector, q));
+      weights.push_back(
+          emitWeightQuads(e, dot, unpack(vector, q), largestInteger(layout)));
     for (int64_t r = 0; r < tile.rows; ++r) {
       SmallVector<Value> row;
       for (int64_t i = 0; i < each; ++i)
         row.push_back(
-            loadRow(r, e.add(e.mul(line, quads * each), q * each + i)));
+            loadRow(r, e.add(e.mul(line, quads() * each), q * each + i)));
       for (int64_t v = 0; v < vectors; ++v) {
         Value &sum = sums[r * vectors + v];
         sum = emitDotQuads(e, dot, sum, row, weights[v]);

@@ -20,8 +20,8 @@ MACHINES = (
     ("x86-64-v4", "zmm", (12, 12, 12, 6), {"f32": "vfmadd231ps", "int8": "vpmaddwd", "int4": "vpmaddubsw"}),
     ("cascadelake", "zmm", (12, 12, 12, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd"}),
     ("icelake-server", "zmm", (12, 12, 12, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd"}),
-    ("sapphirerapids", "zmm", (12, AMX, 12, 6), {"bf16": "tdpbf16ps", "int8": "vpdpbusd", "int8_amx": "tdpbsud"}),
-    ("graniterapids", "zmm", (12, AMX, 12, 6), {"bf16": "tdpbf16ps", "int4": "vpdpbusd", "int8_amx": "tdpbsud"}),
+    ("sapphirerapids", "zmm", (12, AMX, 12, 6), {"bf16": "tdpbf16ps", "int8": "vpdpbusd"}),
+    ("graniterapids", "zmm", (12, AMX, 12, 6), {"bf16": "tdpbf16ps", "int4": "vpdpbusd"}),
     ("znver4", "zmm", (12, 12, 12, 6), {"bf16": "vdpbf16ps", "int4_min": "vpdpbusd"}),
     ("armv8-a", "q", (6, 5, 4, 4), {"f32": "fmla", "int8": "smull", "int4": "smull"}),
     ("cortex-a76", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "sdot", "mxfp4": "sdot"}),
@@ -138,8 +138,8 @@ def check(folder, machine, registers, limits, words, float_rows=False):
         used = {"q": r"\bv\d+\.4s", "ymm": "%ymm", "zmm": "%zmm"}[registers]
         assert re.search(used, text) and (registers == "zmm" or "%zmm" not in text), (machine, name)
         assert words.get(family, "") in text, (machine, name, words[family])
-        if family == "int8_amx" or limits[family] == AMX:
-            check_matrix(machine, name, body, words[family])
+        if limits[family] == AMX:
+            check_matrix(machine, name, body, "tdpbf16ps" if family == "bf16" else "tdpbsud")
         for loop in innermost_loops(body):
             loops += 1
             bad = spills(loop)
@@ -163,7 +163,7 @@ def main():
         for machine, registers, most, words in MACHINES:
             limits = dict(zip(FLOATS, most)) | dict.fromkeys(INTEGERS, most[-1])
             if AMX in most:
-                limits["int8_amx"] = AMX
+                limits |= {f"{kind}_amx": AMX for kind in INTEGERS}
             check(folder, machine, registers, limits, words)
             limits = dict(zip(INTEGERS, FLOAT_ROWS[registers]))
             multiply = "fmla" if registers == "q" else "vfmadd"

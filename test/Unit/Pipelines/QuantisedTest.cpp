@@ -127,7 +127,7 @@ TEST_P(Quantised, HasTheSameBitsByEveryInstruction) {
       SCOPED_TRACE(graph.describe());
       llvm::Error error = graph.prepare(GetParam());
       ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
-      std::vector<double> actual = runInChunks(graph, 40, {40, 17, 5, 1}, 2);
+      std::vector<double> actual = runInChunks(graph, 110, {70, 5, 1, 34}, 2);
       if (expected.empty())
         expected = actual;
       ASSERT_EQ(bits(actual), bits(expected))

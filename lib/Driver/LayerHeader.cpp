@@ -191,9 +191,8 @@ std::string moec::renderHeader(const LayerSignatures &signatures,
       " *\n"
       " * The code runs on no older CPU than the one named above, and does not "
       "check.\n"
-      " * Where that has AMX (Intel's from Sapphire Rapids on), the process "
-      "asks Linux for\n"
-      " * it before the first call: syscall(SYS_arch_prctl, 0x1023, 18). */\n"
+      " * Where that has AMX, loading the code asks Linux to let the process "
+      "use it. */\n"
       "#ifndef {8}\n#define {8}\n\n#include <stdint.h>\n\n"
       "#ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n",
       name, target, kLayerAlignment, int(kLayerBadTokens),

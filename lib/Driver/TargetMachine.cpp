@@ -272,6 +272,8 @@ moec::createTargetMachine(const MachineDescription &machine) {
   // Fused operations only where the IR says so: bits must not depend on what
   // the back end finds to fuse.
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  // Loaders run what is in .init_array (askForTiles), not .ctors.
+  options.UseInitArray = true;
   return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
       triple, machine.cpu, machine.features, options, llvm::Reloc::PIC_,
       std::nullopt, llvm::CodeGenOptLevel::Default));

@@ -18,9 +18,12 @@ using namespace moe::runtime;
 
 /// Whether the system saves tiles (XCR0, bits 17 and 18) and lets this process
 /// use them: Linux wants to be asked, once for all threads, and gives a process
-/// that did not ask an illegal instruction.
+/// that did not ask an illegal instruction. Some hypervisors pass on the
+/// features, but none of the palettes without which nothing can be configured.
 static bool mayUseTiles() {
   unsigned a, b, c, d;
+  if (!__get_cpuid_count(0x1d, 0, &a, &b, &c, &d) || a == 0)
+    return false;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
     return false;
   asm volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));

@@ -99,7 +99,7 @@ def activation(moec, kind, folder, target):
     if not kind.pairs:
         return "f32"
     probe = graph(SHAPES["tiny"], kind, "f32")
-    return "bf16" if library.compile_graph(moec, probe, folder, target, "probe")[1] == "bf16-dot-pairs" else "f32"
+    return "f32" if library.compile_graph(moec, probe, folder, target, "probe")[1] == "widen-f32-fma" else "bf16"
 
 
 def check_target(moec, folder, target):

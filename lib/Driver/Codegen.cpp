@@ -13,10 +13,13 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/OpenMP/OpenMPToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Transforms/Utils/ModuleUtils.h"
 
 using namespace moec;
 
@@ -76,6 +79,30 @@ moec::translate(mlir::ModuleOp module, llvm::LLVMContext &context,
       function.addFnAttr(llvm::Attribute::NoInline);
   }
   return translated;
+}
+
+void moec::askForTiles(llvm::Module &module) {
+  if (!module.getFunction("llvm.x86.ldtilecfg"))
+    return;
+  llvm::LLVMContext &context = module.getContext();
+  llvm::Type *i64 = llvm::Type::getInt64Ty(context);
+  auto *function = llvm::Function::Create(
+      llvm::FunctionType::get(llvm::Type::getVoidTy(context), false),
+      llvm::GlobalValue::InternalLinkage, "ask_for_tiles", module);
+  llvm::IRBuilder<> builder(
+      llvm::BasicBlock::Create(context, "entry", function));
+  // arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA). A refusal shows at the
+  // first tile: there is nobody to tell here.
+  llvm::Value *arguments[] = {builder.getInt64(158), builder.getInt64(0x1023),
+                              builder.getInt64(18)};
+  auto *type = llvm::FunctionType::get(i64, {i64, i64, i64}, false);
+  builder.CreateCall(
+      llvm::InlineAsm::get(type, "syscall",
+                           "={rax},{rax},{rdi},{rsi},~{rcx},~{r11},~{memory}",
+                           /*hasSideEffects=*/true),
+      arguments);
+  builder.CreateRetVoid();
+  llvm::appendToGlobalCtors(module, function, /*Priority=*/65535);
 }
 
 llvm::Expected<llvm::SmallVector<char, 0>>

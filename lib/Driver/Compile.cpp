@@ -50,8 +50,7 @@ void Compilation::stage(StringRef name) {
 /// cost accuracy and gain nothing; pairs of bf16 need them rounded.
 static ::moe::ElementType activationType(::moe::ElementType weights,
                                          const kernels::Target &target) {
-  bool rounds = weights == ::moe::ElementType::BF16 &&
-                target.recipe == kernels::Recipe::DotPairs;
+  bool rounds = weights == ::moe::ElementType::BF16 && target.roundsRows();
   return rounds ? weights : ::moe::ElementType::F32;
 }
 
@@ -60,13 +59,27 @@ llvm::Error Compilation::checkAttention() {
   if (options.attention == ::moe::ElementType::F32)
     return llvm::Error::success();
   for (const MachineDescription &each : machines)
-    if (activationType(config->weightType, each.kernels) != options.attention)
+    if (config->weightType != options.attention ||
+        each.kernels.recipe != kernels::Recipe::DotPairs)
       return makeError(
           "--attention=bf16: expected bf16 weights and a target "
           "that multiplies pairs of bf16, found " +
           StringRef(::moe::elementName(config->weightType)).lower() + " on " +
           each.cpuName());
   return llvm::Error::success();
+}
+
+/// A CPU is asked for matrix tiles only where products take them.
+static void dropUnusedTiles(MachineDescription &machine, bool hasPairs,
+                            bool hasQuads) {
+  const kernels::Target &target = machine.kernels;
+  hasPairs &= target.recipe == kernels::Recipe::TilePairs;
+  hasQuads &= target.tileQuads && !target.floatActivations;
+  llvm::erase_if(machine.required, [&](llvm::StringRef name) {
+    return (name == "amx-bf16" && !hasPairs) ||
+           (name == "amx-int8" && !hasQuads) ||
+           (name == "amx-tile" && !hasPairs && !hasQuads);
+  });
 }
 
 llvm::Error Compilation::readModel() {
@@ -83,6 +96,11 @@ llvm::Error Compilation::readModel() {
   if (!read)
     return read.takeError();
   config = std::move(*read);
+  for (MachineDescription &each : machines)
+    dropUnusedTiles(each,
+                    config->weightType == ::moe::ElementType::BF16 &&
+                        !options.weightFormat,
+                    options.weightFormat.has_value());
   for (const std::string &field : config->unreadFields)
     llvm::errs() << "moec: remark: config.json: field '" << field
                  << "' is not read\n";

@@ -80,6 +80,8 @@ llvm::Error Compilation::emitMachineCode() {
   auto translated = translate(module, llvmContext, **target);
   if (!translated)
     return translated.takeError();
+  if (!config)
+    askForTiles(**translated);
   stage("LLVM IR");
   if (emits(Emit::LLVM) || emits(Emit::Assembly))
     if (llvm::Error error = emitListings(**translated, **target))

@@ -190,7 +190,9 @@ std::string moec::renderHeader(const LayerSignatures &signatures,
       " * `threads` is. Nothing is allocated. Needs libomp.\n"
       " *\n"
       " * The code runs on no older CPU than the one named above, and does not "
-      "check. */\n"
+      "check.\n"
+      " * Where that has AMX, loading the code asks Linux to let the process "
+      "use it. */\n"
       "#ifndef {8}\n#define {8}\n\n#include <stdint.h>\n\n"
       "#ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n",
       name, target, kLayerAlignment, int(kLayerBadTokens),

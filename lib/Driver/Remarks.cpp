@@ -68,10 +68,12 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
         << tileRows({lm::Format::F32, lm::Format::BF16, lm::Format::F16},
                     target)
         << "\n";
-  bool pairs = target.recipe == kernels::Recipe::DotPairs;
+  using kernels::Recipe;
   StringRef why =
-      target.emulate ? "--emulate-isa"
-      : pairs        ? "VDPBF16PS has the rate of a fused multiply-add here"
+      target.emulate                       ? "--emulate-isa"
+      : target.recipe == Recipe::TilePairs ? "the target has AMX-BF16"
+      : target.recipe == Recipe::DotPairs
+          ? "VDPBF16PS has the rate of a fused multiply-add here"
       : target.isAArch64() ? "BFDOT does not round as VDPBF16PS does"
       : machine.features.find("+avx512bf16") != std::string::npos
           ? "VDPBF16PS is slower than widening on this CPU"
@@ -80,7 +82,8 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
   say() << "quantised weights: recipe "
         << (target.floatActivations
                 ? "widen-f32-fma, activations f32"
-                : "group-sums, products by " + byteProducts(target).str())
+                : "group-sums, products by " + byteProducts(target).str() +
+                      (target.tileQuads ? ", of many rows by TDPBSUD" : ""))
         << ", tiles of up to "
         << tileRows({lm::Format::Int8, lm::Format::Int4, lm::Format::Int4Min,
                      lm::Format::MXFP4},

@@ -9,6 +9,7 @@
 #include "Diagnostics.h"
 #include "moe/Runtime/Payload.h"
 
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
@@ -65,6 +66,10 @@ static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
   target.blockPrefetchLevel = 2;
 }
 
+static void avoid(MachineDescription &machine, llvm::StringRef name) {
+  machine.features += (machine.features.empty() ? "-" : ",-") + name.str();
+}
+
 /// Features with instructions that LLVM would use and the runtime does not ask
 /// a CPU for: code does without them.
 static void avoidUnasked(MachineDescription &machine,
@@ -76,7 +81,53 @@ static void avoidUnasked(MachineDescription &machine,
         "avx10.2",     "avx10.2-512", "avxifma", "avxneconvert", "avxvnniint8",
         "avxvnniint16"})
     if (has.lookup(name))
-      machine.features += (machine.features.empty() ? "-" : ",-") + name.str();
+      avoid(machine, name);
+}
+
+/// Whether emulation stands in for what a CPU beyond x86-64-v4 has.
+static bool isEmulated(llvm::StringRef name) {
+  return llvm::StringSwitch<bool>(name)
+      .Cases({"avx512ifma", "avx512vbmi", "avx512vbmi2", "avx512vnni"}, true)
+      .Cases({"avx512bitalg", "avx512vpopcntdq", "avx512bf16"}, true)
+      .Cases({"avx512fp16", "avxvnni", "gfni"}, true)
+      .Default(false);
+}
+
+/// What the program asks a CPU for. Emulated code does without all that
+/// x86-64-v4 has not, so that it runs on other machines than the one it is
+/// compiled for.
+static void requireFeatures(MachineDescription &machine,
+                            const llvm::StringMap<bool> &has) {
+  for (llvm::StringRef name : {
+#define MOE_CHECKED_FEATURE(NAME) NAME,
+#include "moe/Runtime/CheckedFeatures.def"
+       }) {
+    if (!has.lookup(name))
+      continue;
+    if (!machine.kernels.emulate || !isEmulated(name))
+      machine.required.push_back(name.str());
+    else
+      avoid(machine, name);
+  }
+}
+
+/// Matrix tiles: those of bf16 for every product of the weight, since bits must
+/// not depend on the number of rows; those of integers are exact. They are a
+/// feature of the program's, not of LLVM's code beside it, so what asks for
+/// them is the recipe.
+static void chooseTiles(MachineDescription &machine,
+                        const llvm::StringMap<bool> &has) {
+  kernels::Target &target = machine.kernels;
+  if (!has.lookup("amx-tile") || target.lanes != 16)
+    return;
+  if (has.lookup("amx-bf16"))
+    target.recipe = kernels::Recipe::TilePairs;
+  target.tileQuads = has.lookup("amx-int8") && target.dotQuads;
+  if (target.emulate)
+    return;
+  for (llvm::StringRef name : {"amx-tile", "amx-bf16", "amx-int8"})
+    if (has.lookup(name))
+      machine.required.push_back(name.str());
 }
 
 static llvm::Expected<MachineDescription>
@@ -86,13 +137,9 @@ fromX86Features(MachineDescription machine, const llvm::StringMap<bool> &has,
   if (!feature("avx2") || !feature("fma") || !feature("f16c"))
     return makeError("target '" + machine.cpu +
                      "': AVX2, FMA and F16C are required (x86-64-v3 or newer)");
-  for (llvm::StringRef name : {
-#define MOE_CHECKED_FEATURE(NAME) NAME,
-#include "moe/Runtime/CheckedFeatures.def"
-       })
-    if (feature(name))
-      machine.required.push_back(name.str());
   kernels::Target &target = machine.kernels;
+  target.emulate = emulateISA;
+  requireFeatures(machine, has);
   if (feature("avx512f") && feature("avx512bw") && feature("avx512vl") &&
       feature("avx512dq")) {
     target.lanes = 16;
@@ -103,8 +150,8 @@ fromX86Features(MachineDescription machine, const llvm::StringMap<bool> &has,
   target.dotQuads =
       emulateISA || feature(target.lanes == 16 ? "avx512vnni" : "avxvnni");
   avoidUnasked(machine, has);
+  chooseTiles(machine, has);
   chooseStreams(machine.cpu, target);
-  target.emulate = emulateISA;
   return machine;
 }
 
@@ -227,6 +274,8 @@ moec::createTargetMachine(const MachineDescription &machine) {
   // Fused operations only where the IR says so: bits must not depend on what
   // the back end finds to fuse.
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  // Loaders run what is in .init_array (askForTiles), not .ctors.
+  options.UseInitArray = true;
   return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
       triple, machine.cpu, machine.features, options, llvm::Reloc::PIC_,
       std::nullopt, llvm::CodeGenOptLevel::Default));

@@ -182,10 +182,12 @@ Value Emitter::load(Value memref, ValueRange indices, int64_t count) {
 }
 
 /// AVX2 has no masked access to 16-bit elements, and what LLVM makes of one on
-/// bf16 calls a library function a lane. NEON has none at all.
+/// bf16 without AVX512-BF16, which emulation goes without, calls a library
+/// function a lane. NEON has none at all.
 bool Emitter::lacksMask(Type element) const {
   return target.isAArch64() ||
-         (lanes == 8 && element.getIntOrFloatBitWidth() == 16);
+         (lanes == 8 && element.getIntOrFloatBitWidth() == 16) ||
+         (target.emulate && element.isBF16());
 }
 
 void Emitter::store(Value vector, Value memref, ValueRange indices,
@@ -359,6 +361,20 @@ Value Emitter::callIntrinsic(StringRef name, Type result,
   return LLVM::CallIntrinsicOp::create(b, loc, result, b.getStringAttr(name),
                                        operands)
       .getResult(0);
+}
+
+void Emitter::callIntrinsic(StringRef name, ValueRange operands) {
+  LLVM::CallIntrinsicOp::create(b, loc, b.getStringAttr(name), operands);
+}
+
+Value Emitter::addressOf(Value memref) {
+  return memref::ExtractAlignedPointerAsIndexOp::create(b, loc, memref);
+}
+
+Value Emitter::pointerTo(Value address) {
+  Value bits = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
+  return LLVM::IntToPtrOp::create(
+      b, loc, LLVM::LLVMPointerType::get(b.getContext()), bits);
 }
 
 Value Emitter::view(Value bytes, Value start, MemRefType type, Value size) {

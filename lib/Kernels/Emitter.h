@@ -145,6 +145,13 @@ public:
   /// The result of an intrinsic of LLVM.
   Value callIntrinsic(llvm::StringRef name, Type result,
                       mlir::ValueRange operands);
+  /// Of one without a result.
+  void callIntrinsic(llvm::StringRef name, mlir::ValueRange operands);
+
+  /// The address of a memref's first element, as an index.
+  Value addressOf(Value memref);
+  /// The pointer of LLVM to an address.
+  Value pointerTo(Value address);
 
   /// A view of bytes from `start` on, of one dynamic size.
   Value view(Value bytes, Value start, mlir::MemRefType type, Value size);

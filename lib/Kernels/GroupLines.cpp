@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "GroupLines.h"
+#include "QuantisedRows.h"
 
 using namespace mlir;
 using namespace moec::kernels;
@@ -68,6 +69,24 @@ Value GroupLines::loadLine(int64_t v, Value line) {
                         e.add(e.mul(line, 64), 4 * laneOf(v)), 4 * e.lanes);
   return vector::BitCastOp::create(e.b, e.loc, e.vectorOf(e.b.getI32Type()),
                                    raw);
+}
+
+Value GroupLines::unpack(Value bytes, int64_t quad) {
+  Type i32 = bytes.getType();
+  if (layout.isNibbles()) {
+    if (quad)
+      bytes = arith::ShRUIOp::create(e.b, e.loc, bytes, e.integer(i32, 4));
+    bytes =
+        arith::AndIOp::create(e.b, e.loc, bytes, e.integer(i32, 0x0f0f0f0f));
+  }
+  if (layout.isTable()) {
+    int64_t bias = productBias(e.target, layout);
+    SmallVector<int8_t> table;
+    for (int8_t integer : layout.table)
+      table.push_back(static_cast<int8_t>(integer + bias));
+    bytes = emitLookUp(e, bytes, table);
+  }
+  return bytes;
 }
 
 Value GroupLines::loadScales(int64_t v, int64_t kind) {

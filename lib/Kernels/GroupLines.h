@@ -32,6 +32,10 @@ struct GroupLines {
   }
   /// Vector v of a line of the group: 4 bytes a lane, as i32.
   Value loadLine(int64_t v, Value line);
+  /// The unsigned bytes of quad 0 or 1 of a line, with productBias.
+  Value unpack(Value bytes, int64_t quad);
+  /// Quads of K in a line.
+  int64_t quads() const { return layout.isNibbles() ? 2 : 1; }
   /// A kind of scale (0) or minimum (1) of vector v's lanes, as f32.
   Value loadScales(int64_t v, int64_t kind);
 

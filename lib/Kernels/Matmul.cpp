@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Matmul.h"
+#include "MatrixTile.h"
 #include "QuantisedRows.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -34,28 +35,35 @@ int64_t PackedWeight::rowElements(const Target &target) const {
 /// Rows that are packed at a time.
 static int64_t superblockRows(const Target &target,
                               const PackedWeight &weight) {
-  return std::max(target.maxTileRows(),
-                  target.rowBudget / (weight.rowElements(target) * 4));
+  int64_t rows = target.rowBudget / (weight.rowElements(target) * 4);
+  if (TileFamily::of(weight.format, target).forManyRows(target).isMatrix())
+    return std::max(kMatrixRows, rows / kMatrixRows * kMatrixRows);
+  return std::max(target.maxTileRows(), rows);
 }
 
 /// Elements of packed rows, with room for one vector too many.
 static int64_t packedElements(const Target &target,
                               const PackedWeight &weight) {
-  return superblockRows(target, weight) * weight.rowElements(target) + 16;
+  int64_t row = weight.rowElements(target);
+  if (TileFamily::of(weight.format, target).isMatrix())
+    row = std::max<int64_t>(row, llvm::alignTo(weight.lines, kMatrixLines));
+  return superblockRows(target, weight) * row + 16;
 }
 
 TileFamily moec::kernels::familyOf(const PackedWeight &weight, Value x,
                                    const Target &target) {
   TileFamily family = TileFamily::of(weight.format, target);
   // Pairs are packed as they lie in x; rows of f32 take the other recipe.
-  if (family.recipe == Recipe::DotPairs &&
+  if (family.recipe != Recipe::GroupSums &&
       !cast<MemRefType>(x.getType()).getElementType().isBF16())
     family.recipe = Recipe::WidenFMA;
   return family;
 }
 
-/// Elements of the f32 tile.
+/// Elements of the f32 tile, with what matrix tiles need beside.
 static int64_t tileElements(const Target &target, const TileFamily &family) {
+  if (family.forManyRows(target).isMatrix())
+    return matrixTileElements(target);
   int64_t most = 0;
   for (int64_t r = 1; r <= family.maxRows(target); ++r)
     most = std::max(most, r * streamsOf(target, family, r) * 32);
@@ -100,8 +108,11 @@ struct MatmulEmitter {
 
   /// Elements of one packed row.
   int64_t rowElements() const {
-    return family.recipe == Recipe::DotPairs ? weight.lines
-                                             : weight.rowElements(e.target);
+    if (family.recipe == Recipe::DotPairs)
+      return weight.lines;
+    if (family.recipe == Recipe::TilePairs)
+      return llvm::alignTo(weight.lines, kMatrixLines);
+    return weight.rowElements(e.target);
   }
   int64_t maxRows() const { return family.maxRows(e.target); }
   /// Columns of a packed row that are filled one by one; those of blocks behind
@@ -117,6 +128,8 @@ struct MatmulEmitter {
   void packTransposed(Value first, Value rows, Value offset,
                       function_ref<Value(Value)> source);
   void clearPadding(Value rows, Value offset);
+  void packTiles(Value first, Value rows, Value offset,
+                 function_ref<Value(Value)> source);
   void packBlock(Value first, Value rows, Value offset,
                  function_ref<Value(Value)> source);
   void writeTile(Value firstRow, Value rows, Value pair, Streams streams);
@@ -129,11 +142,15 @@ struct MatmulEmitter {
                 function_ref<Value(Value)> source);
   Fetch planFetch(Value count, Value blocks);
   std::pair<Value, Value> blockRows(Value count, Value block, Value blocks);
+  /// Rows that a cut leaves together: padding costs a matrix tile as much.
+  int64_t unit() const { return family.isMatrix() ? kMatrixRows : 1; }
   void callTiles(func::FuncOp dispatch, Value rows, Value offset, Value line,
                  Value stride, ValueRange fetch, Value tileOffset);
   void runStreams(Value base, Value rows, Value firstPair, Streams streams);
   void runPairs(Value base, Value count, Value blocks, Value firstPair,
                 Value lastPair);
+  void runByCount(Value base, Value count, Value firstPair, Value lastPair,
+                  function_ref<Value(Value)> source);
   void runSuperblock(Value base, Value count, Value firstPair, Value lastPair,
                      function_ref<Value(Value)> source);
 };
@@ -261,8 +278,46 @@ void MatmulEmitter::clearPadding(Value rows, Value offset) {
          });
 }
 
+/// Pieces of 64 bytes of a block's rows, one row behind the other, as matrix
+/// tiles read them; zeros behind the last column.
+void MatmulEmitter::packTiles(Value first, Value rows, Value offset,
+                              function_ref<Value(Value)> source) {
+  int64_t perVector = 2 * e.lanes, perPiece = 2 * kMatrixLines;
+  auto type = VectorType::get({perVector}, e.b.getBF16Type());
+  e.loop(e.index(0), rows, 1, [&](Value r) {
+    Value from = source(e.add(first, r));
+    auto put = [&](Value k, Value pairs) {
+      Value lanes = vector::BitCastOp::create(
+          e.b, e.loc, e.vectorOf(e.b.getI32Type()), pairs);
+      Value piece = e.add(e.mul(e.div(k, perPiece), rows), r);
+      Value at = e.add(e.mul(piece, kMatrixLines),
+                       e.div(e.rem(k, e.index(perPiece)), 2));
+      vector::StoreOp::create(e.b, e.loc, lanes, packed,
+                              ValueRange{e.add(offset, at)});
+    };
+    int64_t whole = columnsOfX / perVector * perVector;
+    e.loop(e.index(0), e.index(whole), perVector, [&](Value k) {
+      put(k, vector::LoadOp::create(e.b, e.loc, type, x, ValueRange{from, k}));
+    });
+    for (int64_t k = whole; k < 2 * rowElements(); k += perVector) {
+      Value pairs = e.constant(type, 0.0);
+      for (int64_t i = 0; i < std::min(perVector, columnsOfX - k); ++i) {
+        Value one = memref::LoadOp::create(e.b, e.loc, x,
+                                           ValueRange{from, e.index(k + i)});
+        pairs = vector::InsertOp::create(e.b, e.loc, one, pairs,
+                                         ArrayRef<int64_t>{i});
+      }
+      put(e.index(k), pairs);
+    }
+  });
+}
+
 void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
                               function_ref<Value(Value)> source) {
+  if (family.recipe == Recipe::TilePairs) {
+    packTiles(first, rows, offset, source);
+    return;
+  }
   if (family.recipe == Recipe::GroupSums) {
     auto layout = lm::QuantisedLayout::of(weight.format);
     int64_t groups = layout.paddedColumns(weight.lines) / lm::kGroup;
@@ -271,7 +326,7 @@ void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
       Value next = e.min(e.add(r, 1), last);
       emitQuantisedRow(e, weight.format, x, source(e.add(first, r)),
                        source(e.add(first, next)), columnsOfX, groups, packed,
-                       offset, r, rows);
+                       offset, r, rows, family.takesMatrix);
     });
     return;
   }
@@ -292,7 +347,7 @@ void MatmulEmitter::packBlock(Value first, Value rows, Value offset,
 }
 
 /// Cuts `count` rows into the fewest blocks of at most `most` rows, sizes
-/// differing by at most one.
+/// differing by at most one unit.
 void MatmulEmitter::forBlocks(Value count, int64_t most,
                               function_ref<void(Value, Value)> body) {
   Value blocks = e.ceilDiv(count, e.index(most));
@@ -304,8 +359,12 @@ void MatmulEmitter::forBlocks(Value count, int64_t most,
 
 std::pair<Value, Value> MatmulEmitter::blockRows(Value count, Value block,
                                                  Value blocks) {
-  Value start = e.div(e.mul(count, block), blocks);
-  Value end = e.div(e.mul(count, e.add(block, 1)), blocks);
+  Value units = e.ceilDiv(count, e.index(unit()));
+  auto cut = [&](Value block) {
+    Value at = e.mul(e.div(e.mul(units, block), blocks), unit());
+    return unit() == 1 ? at : e.min(at, count);
+  };
+  Value start = cut(block), end = cut(e.add(block, 1));
   return {start, e.sub(end, start)};
 }
 
@@ -460,6 +519,10 @@ void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPair,
                                   function_ref<Value(Value)> source) {
   int64_t most = maxRows();
   packRows(base, count, most, source);
+  // Once for all panels: to configure takes some 200 cycles, in which a block
+  // of 32 rows takes 100 K.
+  if (family.isMatrix())
+    emitMatrixConfiguration(e, family, tile, count);
   Value blocks = e.ceilDiv(count, e.index(most));
   Streams streams{streamsFor(count), e.index(0)};
   Value isStreamed = e.less(e.index(1), streams.count);
@@ -470,6 +533,25 @@ void MatmulEmitter::runSuperblock(Value base, Value count, Value firstPair,
     runStreams(base, count, firstPair, streams);
   Value done = e.mul(streams.apart, streams.count);
   runPairs(base, count, blocks, e.add(firstPair, done), lastPair);
+  if (family.isMatrix())
+    emitMatrixRelease(e);
+}
+
+/// A superblock by the family of its number of rows.
+void MatmulEmitter::runByCount(Value base, Value count, Value firstPair,
+                               Value lastPair,
+                               function_ref<Value(Value)> source) {
+  TileFamily few = family, many = family.forManyRows(e.target);
+  auto runAs = [&](const TileFamily &which) {
+    family = which;
+    runSuperblock(base, count, firstPair, lastPair, source);
+    family = few;
+  };
+  if (few.isMatrix() == many.isMatrix())
+    return runAs(few);
+  e.when(
+      e.less(count, e.index(kMatrixLeast)), [&] { runAs(few); },
+      [&] { runAs(many); });
 }
 
 void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
@@ -518,6 +600,6 @@ void moec::kernels::emitMatmul(Emitter &e, ModuleOp module,
   Value count = e.sub(last, first);
   m.forBlocks(count, superblock, [&](Value start, Value rows) {
     Value base = e.add(first, start);
-    m.runSuperblock(base, rows, firstPair, lastPair, source);
+    m.runByCount(base, rows, firstPair, lastPair, source);
   });
 }

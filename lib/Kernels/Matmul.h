@@ -13,7 +13,8 @@
 //
 // Every row count has a micro-kernel of its own; none computes a padded row.
 // All of them accumulate one product in K order in one accumulator, so that a
-// row's bits do not depend on its neighbours.
+// row's bits do not depend on its neighbours. Matrix tiles (MatrixTile.h) serve
+// all row counts, 32 K at a time in one order.
 //
 //===----------------------------------------------------------------------===//
 

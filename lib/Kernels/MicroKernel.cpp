@@ -6,6 +6,7 @@
 
 #include "MicroKernel.h"
 #include "ISA/DotPairs.h"
+#include "MatrixTile.h"
 #include "QuantisedRows.h"
 #include "TileBuilder.h"
 
@@ -23,6 +24,13 @@ TileFamily TileFamily::of(lm::Format format, const Target &target) {
             target.floatActivations ? Recipe::WidenFMA : Recipe::GroupSums};
   return {format,
           format == lm::Format::BF16 ? target.recipe : Recipe::WidenFMA};
+}
+
+TileFamily TileFamily::forManyRows(const Target &target) const {
+  TileFamily family = *this;
+  family.takesMatrix =
+      target.tileQuads && recipe == Recipe::GroupSums && !sumsWholeRows();
+  return family;
 }
 
 /// Vectors that a tile of floats holds beside its sums: the line's, one step's
@@ -83,6 +91,8 @@ bool TileFamily::hasNarrowNibbles(const Target &target) const {
 /// they are one sum. Of narrow nibbles 16 registers hold those of 4 rows x 2
 /// vectors (AVX2 on Zen 4, T=512: 75 % of the ceiling, 70 % of 6 x 1).
 int64_t TileFamily::maxRows(const Target &target) const {
+  if (isMatrix())
+    return kMatrixRows;
   if (sumsWholeRows() && target.dotQuads)
     return target.maxTileRows();
   if (recipe == Recipe::GroupSums && target.registers < 32 &&
@@ -111,6 +121,12 @@ int64_t TileFamily::maxRows(const Target &target) const {
 int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
                                  int64_t rows) {
   bool isWide = target.lanes == 16;
+  // One tile of rows leaves registers for the sums of four panels. Integers
+  // take matrix tiles for many rows only.
+  if (family.isMatrix())
+    return family.takesMatrix || rows > kMatrixRows / 2
+               ? 1
+               : std::min<int64_t>(target.streamPanels, 4);
   // Sums of integers, or scales and weights, take as many registers as sums.
   if (lm::isQuantised(family.format)) {
     int64_t most = family.isDequantised() ? 4 : 8;
@@ -261,23 +277,13 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
   return acc;
 }
 
-/// A private function with the given name, its body opened in `e`.
-static func::FuncOp beginFunction(OpBuilder &b, ModuleOp module, StringRef name,
-                                  ArrayRef<Type> arguments) {
-  b.setInsertionPointToEnd(module.getBody());
-  auto function =
-      func::FuncOp::create(b, module.getLoc(), name,
-                           FunctionType::get(b.getContext(), arguments, {}));
-  function.setPrivate();
-  b.setInsertionPointToStart(function.addEntryBlock());
-  return function;
-}
-
-static std::string familyName(const TileFamily &family) {
-  std::string name = lm::stringifyFormat(family.format).str();
-  if (family.format == lm::Format::F32 || family.recipe == Recipe::GroupSums)
+std::string TileFamily::name() const {
+  std::string name = lm::stringifyFormat(format).str();
+  if (isMatrix())
+    return name + "_amx";
+  if (format == lm::Format::F32 || recipe == Recipe::GroupSums)
     return name;
-  return name + (family.recipe == Recipe::DotPairs ? "_dot" : "_widen");
+  return name + (recipe == Recipe::DotPairs ? "_dot" : "_widen");
 }
 
 /// Types of (A, aOffset, B, line, lines, stride, ahead, ahead', shift, wrap, C,
@@ -301,31 +307,52 @@ static SmallVector<Type> tileArguments(OpBuilder &b, const TileFamily &family) {
           index};
 }
 
+func::FuncOp moec::kernels::beginTileFunction(OpBuilder &b, ModuleOp module,
+                                              StringRef name,
+                                              const TileFamily &family,
+                                              bool asks) {
+  SmallVector<Type> arguments = tileArguments(b, family);
+  if (asks)
+    arguments.insert(arguments.begin(), b.getIndexType());
+  b.setInsertionPointToEnd(module.getBody());
+  auto function =
+      func::FuncOp::create(b, module.getLoc(), name,
+                           FunctionType::get(b.getContext(), arguments, {}));
+  function.setPrivate();
+  b.setInsertionPointToStart(function.addEntryBlock());
+  return function;
+}
+
+TileBuilder TileBuilder::of(Emitter &e, const TileFamily &family, int64_t rows,
+                            int64_t panels, ValueRange args) {
+  return {e,
+          family,
+          rows,
+          panels,
+          args[0],
+          args[1],
+          args[2],
+          args[3],
+          args[4],
+          args[5],
+          {args[6], args[7]},
+          args[8],
+          args[9]};
+}
+
 static func::FuncOp getTile(ModuleOp module, const Target &target,
                             const TileFamily &family, int64_t rows,
                             int64_t panels) {
-  std::string name = "tile_" + familyName(family) + "_" + std::to_string(rows) +
+  std::string name = "tile_" + family.name() + "_" + std::to_string(rows) +
                      "x" + std::to_string(panels * 16);
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return known;
   OpBuilder b(module.getContext());
-  auto function = beginFunction(b, module, name, tileArguments(b, family));
+  auto function = beginTileFunction(b, module, name, family, /*asks=*/false);
   function->setAttr("lm.tile", b.getDenseI64ArrayAttr({rows, panels}));
   Emitter e(b, function.getLoc(), target);
   auto args = function.getArguments();
-  TileBuilder tile{e,
-                   family,
-                   rows,
-                   panels,
-                   args[0],
-                   args[1],
-                   args[2],
-                   args[3],
-                   args[4],
-                   args[5],
-                   {args[6], args[7]},
-                   args[8],
-                   args[9]};
+  TileBuilder tile = TileBuilder::of(e, family, rows, panels, args);
   Value cOffset = args.back();
   SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
   bool inGroups = lm::isQuantised(family.format);
@@ -367,14 +394,14 @@ func::FuncOp moec::kernels::getTileDispatch(ModuleOp module,
                                             const Target &target,
                                             const TileFamily &family,
                                             bool inStreams) {
-  std::string name = std::string(inStreams ? "tiles_streams_" : "tiles_pair_") +
-                     familyName(family);
+  if (family.isMatrix())
+    return getMatrixDispatch(module, target, family, inStreams);
+  std::string name =
+      std::string(inStreams ? "tiles_streams_" : "tiles_pair_") + family.name();
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return known;
   OpBuilder b(module.getContext());
-  SmallVector<Type> arguments = tileArguments(b, family);
-  arguments.insert(arguments.begin(), b.getIndexType());
-  auto function = beginFunction(b, module, name, arguments);
+  auto function = beginTileFunction(b, module, name, family, /*asks=*/true);
   Emitter e(b, function.getLoc(), target);
   SmallVector<int64_t> cases;
   for (int64_t r = 1; r <= family.maxRows(target); ++r)

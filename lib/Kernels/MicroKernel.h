@@ -17,8 +17,12 @@ namespace moec::kernels {
 struct TileFamily {
   mlir::lm::Format format; // of the weight in memory
   Recipe recipe;           // WidenFMA for f32 weights
+  /// GroupSums by matrix tiles, which TilePairs always takes.
+  bool takesMatrix = false;
 
   static TileFamily of(mlir::lm::Format format, const Target &target);
+  /// The family of kMatrixLeast rows and more, at once.
+  TileFamily forManyRows(const Target &target) const;
   /// Element type of packed rows: f32, or i32 for pairs of bf16 and records of
   /// integers.
   mlir::Type rowElement(mlir::OpBuilder &b) const;
@@ -41,6 +45,10 @@ struct TileFamily {
   /// Whether nibbles are multiplied by VPMADDUBSW as they are: half a tile's
   /// sums are 16 bits wide then, and broadcasts of rows serve two vectors.
   bool hasNarrowNibbles(const Target &target) const;
+  /// Whether tiles are AMX's (MatrixTile.h).
+  bool isMatrix() const { return takesMatrix || recipe == Recipe::TilePairs; }
+  /// "bf16_dot", in the names of functions.
+  std::string name() const;
   /// Rows of the largest tile.
   int64_t maxRows(const Target &target) const;
 };

@@ -49,14 +49,18 @@ constexpr int64_t kRounderBits = 0x4b400000;
 struct SpanQuantiser {
   Emitter &e;
   lm::Format format;
-  Value packed, base, rows; // base: offset + lane of the record at hand
-  Value factor, scale;      // what x is multiplied by; of integers
+  Value packed, start, lane, rows; // start: of the records at hand
+  bool inTiles;
+  Value factor, scale; // what x is multiplied by; of integers
 
   void put(int64_t element, Value value) {
     if (value.getType().isF32())
       value = arith::BitcastOp::create(e.b, e.loc, e.b.getI32Type(), value);
+    int64_t quads = QuantisedRecord::of(e.target, format).quads;
+    Value at = inTiles && element < quads ? e.add(e.mul(lane, quads), element)
+                                          : e.add(e.mul(rows, element), lane);
     memref::StoreOp::create(e.b, e.loc, value, packed,
-                            ValueRange{e.add(base, e.mul(rows, element))});
+                            ValueRange{e.add(start, at)});
   }
   QuantisedLayout layout() const { return QuantisedLayout::of(format); }
   Value largestBits(ArrayRef<Value> x, Value most);
@@ -140,7 +144,8 @@ struct RowQuantiser {
   lm::Format format;
   Value x, source, next;
   int64_t columns, groups;
-  Value packed, first, rows; // first: offset + lane of the first record
+  Value packed, offset, lane, rows; // offset: of the first record
+  bool inTiles;
 
   QuantisedRecord record() const {
     return QuantisedRecord::of(e.target, format);
@@ -152,8 +157,8 @@ struct RowQuantiser {
   SmallVector<Value> load(Value group, int64_t count);
   SpanQuantiser at(Value group) {
     int64_t elements = record().elements;
-    Value base = e.add(first, e.mul(group, e.mul(rows, elements)));
-    return {e, format, packed, base, rows, {}, {}};
+    Value start = e.add(offset, e.mul(group, e.mul(rows, elements)));
+    return {e, format, packed, start, lane, rows, inTiles, {}, {}};
   }
   void quantiseGroup(Value group, int64_t count);
   void quantiseGroups();
@@ -207,28 +212,26 @@ Value RowQuantiser::overGroups(
 /// Reads the row twice: one scale serves all groups.
 void RowQuantiser::quantiseWhole() {
   SpanQuantiser span = at(e.index(groups));
-  Value end = span.base;
+  Value end = span.start;
   span.findScale(
       overGroups([&](Value group, int64_t count, Value before) -> Value {
         return span.largestBits(load(group, count), before);
       }));
   Value sum =
       overGroups([&](Value group, int64_t count, Value before) -> Value {
-        span.base = at(group).base;
+        span.start = at(group).start;
         return e.add(before, span.storeIntegers(load(group, count)));
       });
-  span.base = end;
+  span.start = end;
   span.storeScale(sum, groups * kGroup, record().scaleAt());
 }
 
 void moec::kernels::emitQuantisedRow(Emitter &e, lm::Format format, Value x,
                                      Value source, Value next, int64_t columns,
                                      int64_t groups, Value packed, Value offset,
-                                     Value lane, Value rows) {
-  RowQuantiser row{e,      format, x,
-                   source, next,   columns,
-                   groups, packed, e.add(offset, lane),
-                   rows};
+                                     Value lane, Value rows, bool inTiles) {
+  RowQuantiser row{e,      format, x,      source, next, columns,
+                   groups, packed, offset, lane,   rows, inTiles};
   if (QuantisedLayout::of(format).spansRow())
     row.quantiseWhole();
   else

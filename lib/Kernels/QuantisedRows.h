@@ -29,7 +29,8 @@ ByteDot byteDotOf(const Target &target, mlir::lm::Format format);
 /// scale (f32), and what a row adds to each of its sums: -bias * sum of the
 /// integers, or for formats with a minimum scale * sum (f32). Of a format with
 /// one scale a row records have integers only, and behind the last come scale
-/// and offset: in the record after the last.
+/// and offset: in the record after the last. For matrix tiles each row's
+/// integers lie together: element i of row r is at r * quads + i.
 struct QuantisedRecord {
   int64_t quads, elements, scale;
 
@@ -45,12 +46,12 @@ struct QuantisedRecord {
 
 /// Quantises columns [0, columns) of row `source` of x (f32, bf16 or f16) and
 /// stores its `groups` groups as row `lane` of `rows` in the records that start
-/// at `offset`. Groups behind the last column are zeros. Fetches row `next`.
+/// at `offset`; `inTiles`: as matrix tiles read them. Groups behind the last
+/// column are zeros. Fetches row `next`.
 void emitQuantisedRow(Emitter &e, mlir::lm::Format format, mlir::Value x,
                       mlir::Value source, mlir::Value next, int64_t columns,
-                      int64_t groups,
-                      mlir::Value packed, mlir::Value offset, mlir::Value lane,
-                      mlir::Value rows);
+                      int64_t groups, mlir::Value packed, mlir::Value offset,
+                      mlir::Value lane, mlir::Value rows, bool inTiles);
 
 } // namespace moec::kernels
 

@@ -27,7 +27,7 @@ struct GroupTile : GroupLines {
     return tile.broadcastRow(row, e.add(element, e.mul(at, tile.rows)));
   }
   Value loadRow(int64_t row, int64_t at) { return loadRow(row, e.index(at)); }
-  SmallVector<Value> unpack(Value bytes, int64_t quad);
+  SmallVector<Value> operands(Value bytes, int64_t quad);
   SmallVector<Value> startSums(int64_t vectors);
   void addLine(Value line, int64_t first, int64_t vectors,
                SmallVectorImpl<Value> &sums);
@@ -47,25 +47,12 @@ GroupTile::GroupTile(TileBuilder &tile, Value group)
   element = e.add(tile.aOffset, e.mul(group, record.elements * tile.rows));
 }
 
-/// The unsigned bytes of quad 0 or 1 of a line, as products take them.
-SmallVector<Value> GroupTile::unpack(Value bytes, int64_t quad) {
-  Type i32 = bytes.getType();
-  if (layout.isNibbles()) {
-    if (quad)
-      bytes = arith::ShRUIOp::create(e.b, e.loc, bytes, e.integer(i32, 4));
-    bytes =
-        arith::AndIOp::create(e.b, e.loc, bytes, e.integer(i32, 0x0f0f0f0f));
-  }
-  if (layout.isTable()) {
-    int64_t bias = productBias(e.target, layout);
-    SmallVector<int8_t> table;
-    for (int8_t integer : layout.table)
-      table.push_back(static_cast<int8_t>(integer + bias));
-    bytes = emitLookUp(e, bytes, table);
-    if (!bias) // looked up with their signs
-      return {bytes};
-  }
-  return emitWeightQuads(e, dot, bytes, largestInteger(layout));
+/// The bytes of quad 0 or 1 of a line as products take them.
+SmallVector<Value> GroupTile::operands(Value bytes, int64_t quad) {
+  Value integers = unpack(bytes, quad);
+  if (layout.isTable() && !productBias(e.target, layout))
+    return {integers}; // looked up with their signs
+  return emitWeightQuads(e, dot, integers, largestInteger(layout));
 }
 
 /// What takes back the bias of unsigned weights.
@@ -85,16 +72,16 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
   SmallVector<Value> raw;
   for (int64_t v = first; v < first + vectors; ++v)
     raw.push_back(loadLine(v, line));
-  int64_t quads = layout.isNibbles() ? 2 : 1, each = quadElements(dot);
-  for (int64_t q = 0; q < quads; ++q) {
+  int64_t each = quadElements(dot);
+  for (int64_t q = 0; q < quads(); ++q) {
     SmallVector<SmallVector<Value>> weights;
     for (Value vector : raw)
-      weights.push_back(unpack(vector, q));
+      weights.push_back(operands(vector, q));
     for (int64_t r = 0; r < tile.rows; ++r) {
       SmallVector<Value> row;
       for (int64_t i = 0; i < each; ++i)
         row.push_back(
-            loadRow(r, e.add(e.mul(line, quads * each), q * each + i)));
+            loadRow(r, e.add(e.mul(line, quads() * each), q * each + i)));
       for (int64_t v = 0; v < vectors; ++v) {
         Value &sum = sums[r * vectors + v];
         sum = emitDotQuads(e, dot, sum, row, weights[v]);

@@ -178,8 +178,6 @@ static void addCost(StepPart &part, lm::AttentionOp op) {
 }
 
 static std::string nameOf(Recipe recipe, Target target) {
-  if (recipe == Recipe::GroupSums)
-    return "group-sums";
   target.recipe = recipe;
   return target.recipeName();
 }

@@ -35,10 +35,13 @@ Target Target::of(ModuleOp module) {
     target.blockPrefetchLines = lines.getInt();
   if (auto level = attr.getAs<IntegerAttr>("block_prefetch_level"))
     target.blockPrefetchLevel = level.getInt();
-  target.recipe =
-      attr.contains("dot_pairs") ? Recipe::DotPairs : Recipe::WidenFMA;
+  if (attr.contains("dot_pairs"))
+    target.recipe = Recipe::DotPairs;
+  if (attr.contains("tile_pairs"))
+    target.recipe = Recipe::TilePairs;
   target.dotQuads = attr.contains("dot_quads");
   target.signedQuads = attr.contains("signed_quads");
+  target.tileQuads = attr.contains("tile_quads");
   if (attr.contains("aarch64"))
     target.architecture = Architecture::AArch64;
   target.emulate = attr.contains("emulate");
@@ -60,10 +63,14 @@ void Target::setOn(ModuleOp module) const {
                builder.getI64IntegerAttr(blockPrefetchLevel));
   if (recipe == Recipe::DotPairs)
     attrs.append("dot_pairs", builder.getUnitAttr());
+  if (recipe == Recipe::TilePairs)
+    attrs.append("tile_pairs", builder.getUnitAttr());
   if (dotQuads)
     attrs.append("dot_quads", builder.getUnitAttr());
   if (signedQuads)
     attrs.append("signed_quads", builder.getUnitAttr());
+  if (tileQuads)
+    attrs.append("tile_quads", builder.getUnitAttr());
   if (isAArch64())
     attrs.append("aarch64", builder.getUnitAttr());
   if (emulate)
@@ -77,5 +84,15 @@ void Target::setOn(ModuleOp module) const {
 }
 
 std::string Target::recipeName() const {
-  return recipe == Recipe::DotPairs ? "bf16-dot-pairs" : "widen-f32-fma";
+  switch (recipe) {
+  case Recipe::WidenFMA:
+    return "widen-f32-fma";
+  case Recipe::DotPairs:
+    return "bf16-dot-pairs";
+  case Recipe::TilePairs:
+    return "bf16-tile-pairs";
+  case Recipe::GroupSums:
+    return "group-sums";
+  }
+  llvm_unreachable("no such recipe");
 }

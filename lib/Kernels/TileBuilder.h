@@ -21,6 +21,10 @@ struct TileBuilder {
   Value a, aOffset, bLines, line, lines, stride;
   Value ahead[2], shift, wrap;
 
+  /// `args`: those of a tile function.
+  static TileBuilder of(Emitter &e, const TileFamily &family, int64_t rows,
+                        int64_t panels, mlir::ValueRange args);
+
   int64_t vectorsPerPanel() const { return 16 / e.lanes; }
   int64_t vectors() const { return panels * vectorsPerPanel(); }
   bool halfWidth() const { return family.format != mlir::lm::Format::F32; }
@@ -62,6 +66,12 @@ struct TileBuilder {
   llvm::SmallVector<Value> accumulateDequantised(Value group,
                                                  mlir::ValueRange acc);
 };
+
+/// A private function with a tile's arguments, its body opened in `b`;
+/// `asks`: with the number of rows before them.
+mlir::func::FuncOp beginTileFunction(mlir::OpBuilder &b, mlir::ModuleOp module,
+                                     llvm::StringRef name,
+                                     const TileFamily &family, bool asks);
 
 } // namespace moec::kernels
 

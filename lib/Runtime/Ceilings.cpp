@@ -119,6 +119,32 @@ LOOP(halves, "avx2", __m256i, 10,
      _mm256_add_epi32(sum[i], _mm256_madd_epi16(x, sum[i])), OPAQUE)
 #undef LOOP
 
+namespace {
+/// What LDTILECFG reads.
+struct alignas(64) TileConfiguration {
+  uint8_t palette = 1, start = 0, reserved[14] = {};
+  uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+} // namespace
+
+// Of AMX: four tiles of sums, two by two.
+#define TILE_LOOP(name, features, step)                                        \
+  TARGET(features) static void name(int64_t n) {                               \
+    static constexpr TileConfiguration kWhole;                                 \
+    _tile_loadconfig(&kWhole);                                                 \
+    for (int64_t k = 0; k < n; ++k) {                                          \
+      step(0, 4, 6);                                                           \
+      step(1, 4, 7);                                                           \
+      step(2, 5, 6);                                                           \
+      step(3, 5, 7);                                                           \
+    }                                                                          \
+    _tile_release();                                                           \
+  }
+TILE_LOOP(tilePairs, "amx-tile,amx-bf16", _tile_dpbf16ps)
+TILE_LOOP(tileQuads, "amx-tile,amx-int8", _tile_dpbsud)
+#undef TILE_LOOP
+
 static constexpr PeakLoop kFloats = {"vfmadd ymm", fma, 10 * 8 * 2},
                           kFloatsWide = {"vfmadd zmm", fmaWide, 24 * 16 * 2},
                           kPairs = {"vdpbf16ps zmm", pairs, 24 * 32 * 2},
@@ -129,7 +155,11 @@ static constexpr PeakLoop kFloats = {"vfmadd ymm", fma, 10 * 8 * 2},
                                         24 * 64 * 2},
                           kHalves = {"vpmaddwd ymm", halves, 10 * 16 * 2},
                           kHalvesWide = {"vpmaddwd zmm", halvesWide,
-                                         24 * 32 * 2};
+                                         24 * 32 * 2},
+                          kTilePairs = {"tdpbf16ps", tilePairs,
+                                        4 * 16 * 16 * 32 * 2},
+                          kTileQuads = {"tdpbsud", tileQuads,
+                                        4 * 16 * 16 * 64 * 2};
 
 static bool has(const TargetInfo &target, const char *feature) {
   return std::ranges::count(target.features, feature) > 0;
@@ -157,6 +187,10 @@ const PeakLoop *findPeakLoop(const std::string &recipe,
     return isWide ? &kFloatsWide : &kFloats;
   if (recipe == "bf16-dot-pairs")
     return isWide && has(target, "avx512bf16") ? &kPairs : nullptr;
+  if (recipe == "bf16-tile-pairs")
+    return has(target, "amx-bf16") ? &kTilePairs : nullptr;
+  if (recipe == "group-sums" && has(target, "amx-int8"))
+    return &kTileQuads;
   if (recipe == "group-sums" || recipe == "row-sums")
     return &integerLoop(target, isWide, format);
   return nullptr;

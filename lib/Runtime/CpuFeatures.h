@@ -13,7 +13,8 @@
 namespace moe::runtime {
 
 /// Those of the features that this CPU lacks. Names are LLVM's: "avx512bw".
-/// One that CheckedFeatures.def does not list is taken to be there.
+/// One that is not known here is taken to be missing. The question for AMX asks
+/// the system to let this process use it.
 std::vector<std::string>
 missingFeatures(const std::vector<std::string> &needed);
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Register tiles of every level of instructions: one for each row count, no vector spilled in an innermost loop.
+"""Register tiles of every level of instructions: one for each row count (of AMX for all), no vector spilled in an
+innermost loop. Libraries that use AMX ask Linux for it.
 
 usage: spills_test.py MOEC GOLDENS
 """
@@ -11,6 +12,7 @@ import tempfile
 
 MOEC = sys.argv[1]
 FLOATS, INTEGERS = ("f32", "bf16", "f16"), ("int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl")
+AMX = {16, 32}  # a matrix tile serves all row counts up to its own
 # A machine, its registers, the most rows of a tile of f32, bf16, f16 and integers, and what it multiplies with.
 MACHINES = (
     ("x86-64-v3", "ymm", (6, 6, 4, 6), {"f32": "vfmadd231ps", "int8": "vpmaddwd", "int4": "vpmaddubsw"}),
@@ -18,7 +20,9 @@ MACHINES = (
     ("gracemont", "ymm", (6, 6, 4, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd", "int4": "vpdpbusd"}),
     ("x86-64-v4", "zmm", (12, 12, 12, 6), {"f32": "vfmadd231ps", "int8": "vpmaddwd", "int4": "vpmaddubsw"}),
     ("cascadelake", "zmm", (12, 12, 12, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd"}),
-    ("sapphirerapids", "zmm", (12, 12, 12, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd"}),
+    ("icelake-server", "zmm", (12, 12, 12, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd"}),
+    ("sapphirerapids", "zmm", (12, AMX, 12, 6), {"bf16": "tdpbf16ps", "int8": "vpdpbusd"}),
+    ("graniterapids", "zmm", (12, AMX, 12, 6), {"bf16": "tdpbf16ps", "int4": "vpdpbusd"}),
     ("znver4", "zmm", (12, 12, 12, 6), {"bf16": "vdpbf16ps", "int4_min": "vpdpbusd"}),
     ("armv8-a", "q", (6, 5, 4, 4), {"f32": "fmla", "int8": "smull", "int4": "smull"}),
     ("cortex-a76", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "sdot", "mxfp4": "sdot"}),
@@ -74,7 +78,7 @@ def tiles(listing):
             body.append(line)
 
 
-def innermost_loops(body):
+def loop_spans(body):
     labels, spans = {}, set()
     for i, line in enumerate(body):
         if label := re.match(r"(\.L\w+):", line):
@@ -82,6 +86,11 @@ def innermost_loops(body):
         target = re.match(r"\s+(?:j\w+|b|b\.\w+|cbn?z|tbn?z)\s.*?(\.L\w+)", line)
         if target and target[1] in labels:
             spans.add((labels[target[1]], i))
+    return spans
+
+
+def innermost_loops(body):
+    spans = loop_spans(body)
     for first, last in spans:
         if not any(first <= f and l <= last and (f, l) != (first, last) for f, l in spans):
             yield body[first:last + 1]
@@ -100,29 +109,45 @@ def spills(loop):
     return [line for line in found if is_move(line) or STACK.search(line)[0] in stored]
 
 
+def family_of(name):
+    return re.sub("_(widen|dot)$|(?<=bf16)_amx$", "", name)
+
+
 def row_counts(names):
     """Of each family the rows for which there is a tile."""
     counts = {}
     for name in names:
         family, rows = re.match(r"tile_(\w+)_(\d+)x\d+$", name).groups()
-        counts.setdefault(re.sub("_(widen|dot)$", "", family), set()).add(int(rows))
+        counts.setdefault(family_of(family), set()).add(int(rows))
     return counts
+
+
+def check_matrix(machine, name, body, word):
+    """Products are in a loop, a tile of weights for all tiles of rows, and no tile goes to the stack."""
+    rows, columns = map(int, re.search(r"_(\d+)x(\d+)$", name).groups())
+    counts = [sum(word in line for line in body[first:last + 1]) for first, last in loop_spans(body)]
+    assert max(counts, default=0) == rows // 16 * (columns // 16), (machine, name, counts)
+    assert not any("%tmm" in line and STACK.search(line) for line in body), (machine, name)
 
 
 def check(folder, machine, registers, limits, words, float_rows=False):
     listing, graph = folder / "listing.s", "float_rows.mlir" if float_rows else "graph.mlir"
     subprocess.run([MOEC, folder / graph, "--emit=asm", f"--target={machine}", "-o", listing], check=True,
                    stderr=subprocess.DEVNULL)
-    found = dict(tiles(listing.read_text()))
-    assert row_counts(found) == {family: set(range(1, rows + 1)) for family, rows in limits.items()}, (
-        machine, row_counts(found))
+    whole = listing.read_text()
+    assert ("\tsyscall" in whole) == ("\tldtilecfg" in whole) == ("\ttilerelease" in whole), machine
+    found = dict(tiles(whole))
+    expected = {family: rows if rows == AMX else set(range(1, rows + 1)) for family, rows in limits.items()}
+    assert row_counts(found) == expected, (machine, row_counts(found))
     loops = 0
     for name, body in found.items():
-        family = re.sub("_(widen|dot)$", "", re.match(r"tile_(\w+)_\d+x\d+$", name)[1])
+        family = family_of(re.match(r"tile_(\w+)_\d+x\d+$", name)[1])
         text = "\n".join(body)
         used = {"q": r"\bv\d+\.4s", "ymm": "%ymm", "zmm": "%zmm"}[registers]
         assert re.search(used, text) and (registers == "zmm" or "%zmm" not in text), (machine, name)
         assert words.get(family, "") in text, (machine, name, words[family])
+        if limits[family] == AMX:
+            check_matrix(machine, name, body, "tdpbf16ps" if family == "bf16" else "tdpbsud")
         for loop in innermost_loops(body):
             loops += 1
             bad = spills(loop)
@@ -150,6 +175,8 @@ def main():
             word, rows = WHOLE_ROWS[registers]
             if word in words.values():
                 limits["int8_channel"] = rows
+            if AMX in most:
+                limits |= {f"{kind}_amx": AMX for kind in INTEGERS if kind != "int8_channel"}
             check(folder, machine, registers, limits, words)
             limits = dict(zip(INTEGERS, FLOAT_ROWS[registers]))
             multiply = "fmla" if registers == "q" else "vfmadd"

@@ -101,13 +101,32 @@ def unchecked_features(folder):
         assert not [word for word in words if word in text], cpu
 
 
+def tiles(folder):
+    """A CPU is asked for AMX where products take it, and what emulation stands in for is not asked for."""
+    def features(golden, *options):
+        done = run(MOEC, GOLDENS / golden, "-o", folder / "tiles", "--target=graniterapids", *options)
+        assert done.returncode == 0, done.stderr
+        return set(card(folder / "tiles")["target"]["features"])
+
+    asked = {"amx-tile", "amx-bf16", "amx-int8"}
+    assert features("olmoe") & asked == set()
+    assert features("olmoe-bf16") & asked == {"amx-tile", "amx-bf16"}
+    assert features("olmoe-bf16", "--quant=int4") & asked == {"amx-tile", "amx-int8"}
+    assert features("olmoe-bf16", "--quant=int4", "--act=f32") & asked == set()
+    assert features("olmoe-bf16", "--emulate-isa") & (asked | {"avx512fp16", "avx512bf16", "avx512vnni"}) == set()
+    done = run(MOEC, GOLDENS / "olmoe-bf16", "-o", folder / "tiles", "--target=graniterapids", "--attention=bf16")
+    assert done.returncode == 1 and "--attention=bf16" in done.stderr, done
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         bad_options(folder)
         unchecked_features(folder)
+        tiles(folder)
         # Not in order: the best is not the last. znver4 rounds activations to bf16, the others do not.
         same_bits(folder, "mixtral-bf16", ["znver4", "x86-64-v4", "x86-64-v3"])
+        same_bits(folder, "mixtral-bf16", ["sapphirerapids", "x86-64-v3"])
         cards(folder, same_bits(folder, "olmoe", ["x86-64-v4", "x86-64-v3"]))
 
 

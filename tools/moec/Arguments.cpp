@@ -191,7 +191,8 @@ static constexpr Option kOptions[] = {
      "chooses when it starts",
      readTarget},
     {"Code", "--emulate-isa", "",
-     "generic code that computes as VDPBF16PS does, where AVX-512 is",
+     "generic code that computes as VDPBF16PS does, where AVX-512 is, or as "
+     "the\n                         target's AMX does",
      readFlag},
     {"Code", "--chunk", "N",
      "most tokens of one step: a multiple of 16 (default 512)", readChunk},

@@ -35,6 +35,10 @@ llvm::Expected<llvm::SmallVector<char, 0>>
 emitMachineCode(llvm::Module &module, llvm::TargetMachine &machine,
                 llvm::CodeGenFileType type);
 
+/// Where a library's code takes AMX's tiles, loading it asks Linux to let the
+/// process use them. Executables have the runtime for that.
+void askForTiles(llvm::Module &module);
+
 /// Checks that an object needs nothing but the runtime, OpenMP's entry points
 /// and memcpy / memset.
 llvm::Error checkUndefinedSymbols(llvm::StringRef object);

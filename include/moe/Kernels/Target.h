@@ -21,6 +21,8 @@ enum class Recipe {
   WidenFMA,
   /// VDPBF16PS: pairs of K, odd element first, denormals flushed.
   DotPairs,
+  /// TDPBF16PS: of 32 K even and odd elements apart, denormals flushed.
+  TilePairs,
   /// Weights in a quantised format, rows as integers: exact integer sums over
   /// groups of K, added in f32, K ascending.
   GroupSums,
@@ -44,6 +46,8 @@ struct Target {
   bool dotQuads = false;
   /// The same where both factors have a sign (SDOT).
   bool signedQuads = false;
+  /// Blocks of many rows multiply bytes in matrix tiles (TDPBSUD). Exact too.
+  bool tileQuads = false;
   /// Products with quantised weights read rows as they are (`lm.activations`),
   /// by WidenFMA; else rows become integers, by GroupSums.
   bool floatActivations = false;
@@ -79,6 +83,8 @@ struct Target {
   /// Name of the recipe, as shown on a model's card.
   std::string recipeName() const;
 
+  /// Whether products with bf16 weights read rows of bf16.
+  bool roundsRows() const { return recipe != Recipe::WidenFMA; }
   bool isAArch64() const { return architecture == Architecture::AArch64; }
 };
 

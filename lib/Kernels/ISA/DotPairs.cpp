@@ -30,20 +30,23 @@ Value moec::kernels::emitFlushed(Emitter &e, Value x) {
   return arith::BitcastOp::create(e.b, e.loc, e.vectorType(), flushed);
 }
 
+Value moec::kernels::emitFlushedHalf(Emitter &e, Value pairs, bool odd) {
+  Type i32 = pairs.getType();
+  Value bits =
+      odd ? Value(arith::AndIOp::create(e.b, e.loc, pairs,
+                                        e.integer(i32, 0xffff0000)))
+          : Value(arith::ShLIOp::create(e.b, e.loc, pairs, e.integer(i32, 16)));
+  return emitFlushed(
+      e, arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits));
+}
+
 static Value emitGeneric(Emitter &e, Value acc, Value a, Value w) {
   VectorType i32 = e.vectorOf(e.b.getI32Type());
   Value weights = vector::BitCastOp::create(e.b, e.loc, i32, w);
-  auto half = [&](Value pairs, bool odd) {
-    Value bits = odd ? Value(arith::AndIOp::create(e.b, e.loc, pairs,
-                                                   e.integer(i32, 0xffff0000)))
-                     : Value(arith::ShLIOp::create(e.b, e.loc, pairs,
-                                                   e.integer(i32, 16)));
-    return emitFlushed(
-        e, arith::BitcastOp::create(e.b, e.loc, e.vectorType(), bits));
-  };
   acc = emitFlushed(e, acc);
   for (bool odd : {true, false})
-    acc = emitFlushed(e, e.fma(half(a, odd), half(weights, odd), acc));
+    acc = emitFlushed(e, e.fma(emitFlushedHalf(e, a, odd),
+                               emitFlushedHalf(e, weights, odd), acc));
   return acc;
 }
 

@@ -18,6 +18,9 @@ namespace moec::kernels {
 mlir::Value emitDotPairs(Emitter &e, mlir::Value acc, mlir::Value a,
                          mlir::Value w);
 
+/// The odd or the even elements of lanes of pairs, as f32, denormals flushed.
+mlir::Value emitFlushedHalf(Emitter &e, mlir::Value pairs, bool odd);
+
 /// f32 lanes; those below the smallest normal number become a zero of their
 /// sign.
 mlir::Value emitFlushed(Emitter &e, mlir::Value x);

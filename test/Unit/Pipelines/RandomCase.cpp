@@ -32,6 +32,7 @@ static MachineDescription machineOf(StringRef name, int64_t lanes,
   machine.kernels.registers = lanes == 16 ? 32 : 16;
   machine.kernels.recipe = recipe;
   machine.kernels.dotQuads = emulate;
+  machine.kernels.tileQuads = emulate && recipe == kernels::Recipe::TilePairs;
   machine.kernels.emulate = emulate;
   return machine;
 }
@@ -40,7 +41,9 @@ std::vector<Variant> test::getVariants() {
   using kernels::Recipe;
   std::vector<Variant> list = {
       {"avx2-widen", machineOf("x86-64-v3", 8, Recipe::WidenFMA, false)},
-      {"avx2-dot-emulated", machineOf("x86-64-v3", 8, Recipe::DotPairs, true)}};
+      {"avx2-dot-emulated", machineOf("x86-64-v3", 8, Recipe::DotPairs, true)},
+      {"avx2-amx-emulated",
+       machineOf("x86-64-v3", 8, Recipe::TilePairs, true)}};
   auto features = llvm::sys::getHostCPUFeatures();
   if (features.lookup("avx512f") && features.lookup("avx512bw") &&
       features.lookup("avx512vl") && features.lookup("avx512dq")) {
@@ -51,6 +54,8 @@ std::vector<Variant> test::getVariants() {
                     machineOf("native", 16, Recipe::DotPairs, !isNative)});
     if (features.lookup("avx512vnni"))
       list.back().machine.kernels.dotQuads = true;
+    list.push_back({"avx512-amx-emulated",
+                    machineOf("native", 16, Recipe::TilePairs, true)});
   }
   return list;
 }

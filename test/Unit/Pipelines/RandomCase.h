@@ -21,8 +21,9 @@ struct Variant {
   MachineDescription machine;
 };
 
-/// What this host can run: AVX2 and, if it has it, AVX-512; widening products
-/// and dot products of pairs, emulated where the instruction is missing.
+/// What this host can run: AVX2 and, if it has it, AVX-512; widening products,
+/// dot products of pairs, emulated where the instruction is missing, and matrix
+/// tiles, emulated.
 std::vector<Variant> getVariants();
 
 /// The number in an environment variable.
@@ -47,6 +48,11 @@ public:
   /// Makes the weights that `prepare` would quantise, which are f32, the
   /// numbers that they are in that format.
   void useNumbersOf(mlir::lm::Format format) { numbersOf = format; }
+
+  /// All rows of an input or a whole weight, in place of random ones.
+  void setArgument(unsigned number, const reference::Tensor &value) {
+    weights[number] = reference::makeValue(value);
+  }
 
   /// Arguments of a call for rows first .. last - 1 of the input; an index is
   /// the position, `first`.

@@ -27,4 +27,14 @@ TEST(CpuFeatures, AgreesWithTheCompilersView) {
     expected.push_back("avx512bf16");
   EXPECT_EQ(missingFeatures({"avx512bf16"}), expected);
 }
+
+/// Where the CPU has tiles, the system may still refuse them.
+TEST(CpuFeatures, TilesAreMissingTogether) {
+  __builtin_cpu_init();
+  std::vector<std::string> tiles = {"amx-tile", "amx-bf16", "amx-int8"};
+  std::vector<std::string> missing = missingFeatures(tiles);
+  if (!__builtin_cpu_supports("amx-tile"))
+    EXPECT_EQ(missing, tiles);
+  EXPECT_EQ(missingFeatures(tiles), missing) << "asked twice";
+}
 #endif

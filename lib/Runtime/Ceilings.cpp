@@ -49,11 +49,11 @@ double rateOf(int64_t threads, double time, const Work &work) {
   return region.sum / secondsSince(region.start);
 }
 
-/// Best of some tries of `time` seconds.
+/// Best of `tries` of `time` seconds.
 template <typename Work>
-double bestRateOf(int64_t threads, double time, const Work &work) {
+double bestRateOf(int64_t threads, double time, int tries, const Work &work) {
   double best = 0;
-  for (int i = 0; i < 10; ++i)
+  for (int i = 0; i < tries; ++i)
     best = std::max(best, rateOf(threads, time, work));
   return best;
 }
@@ -68,14 +68,24 @@ double bestRateOf(int64_t threads, double time, const Work &work) {
 
 static constexpr int64_t kBlock = 256;
 
-/// Reads two streams of `each` bytes, a multiple of kBlock, with requests some
-/// lines ahead.
-TARGET("avx2") static int64_t readStreams(const char *p, int64_t each) {
+/// A way to read memory: as many streams at once, each of them asking for lines
+/// so many bytes ahead, or (0) leaving that to the machine's prefetchers.
+struct ReadWay {
+  int64_t streams, ahead;
+};
+static constexpr ReadWay kReadWays[] = {{1, 0},    {2, 0},    {4, 0},
+                                        {2, 2048}, {4, 2048}, {8, 2048}};
+
+/// Reads streams of `each` bytes, a multiple of kBlock, one behind the other.
+TARGET("avx2")
+static int64_t readStreams(const char *p, int64_t each, ReadWay way) {
   __m256i sum[8] = {};
   for (int64_t i = 0; i < each; i += kBlock)
-    for (const char *q : {p + i, p + each + i}) {
-      for (int j = 0; j < kBlock; j += 64)
-        _mm_prefetch(q + 2048 + j, _MM_HINT_T0);
+    for (int64_t s = 0; s < way.streams; ++s) {
+      const char *q = p + s * each + i;
+      if (way.ahead)
+        for (int j = 0; j < kBlock; j += 64)
+          _mm_prefetch(q + way.ahead + j, _MM_HINT_T0);
       for (int j = 0; j < 8; ++j)
         sum[j] = _mm256_add_epi64(
             sum[j],
@@ -119,6 +129,38 @@ LOOP(halves, "avx2", __m256i, 10,
      _mm256_add_epi32(sum[i], _mm256_madd_epi16(x, sum[i])), OPAQUE)
 #undef LOOP
 
+// A group of 32 columns is summed by eight of the instruction; then it becomes
+// f32 and joins a sum times two scales.
+#define GROUP_LOOP(name, features, integers, floats, chains, dot, join,        \
+                   opaque)                                                     \
+  TARGET(features) static void name(int64_t n) {                               \
+    floats sum[chains] = {}, rowScale = {}, columnScale = {};                  \
+    integers x = {}, w = {};                                                   \
+    opaque(x);                                                                 \
+    opaque(columnScale);                                                       \
+    for (int64_t k = 0; k < n; ++k) {                                          \
+      _Pragma("GCC unroll 12") for (int i = 0; i < chains; ++i) {              \
+        integers group = {};                                                   \
+        opaque(group);                                                         \
+        opaque(rowScale);                                                      \
+        _Pragma("GCC unroll 8") for (int j = 0; j < 8; ++j) group = dot;       \
+        sum[i] = join;                                                         \
+      }                                                                        \
+    }                                                                          \
+    _Pragma("GCC unroll 12") for (int i = 0; i < chains; ++i) opaque(sum[i]);  \
+  }
+GROUP_LOOP(groupsWide, "avx512f,avx512vnni", __m512i, __m512, 12,
+           _mm512_dpbusd_epi32(group, x, w),
+           _mm512_fmadd_ps(_mm512_cvtepi32_ps(group),
+                           _mm512_mul_ps(rowScale, columnScale), sum[i]),
+           OPAQUE_WIDE)
+GROUP_LOOP(groups, "avx2,fma,avxvnni", __m256i, __m256, 8,
+           _mm256_dpbusd_avx_epi32(group, x, w),
+           _mm256_fmadd_ps(_mm256_cvtepi32_ps(group),
+                           _mm256_mul_ps(rowScale, columnScale), sum[i]),
+           OPAQUE)
+#undef GROUP_LOOP
+
 namespace {
 /// What LDTILECFG reads.
 struct alignas(64) TileConfiguration {
@@ -145,21 +187,20 @@ TILE_LOOP(tilePairs, "amx-tile,amx-bf16", _tile_dpbf16ps)
 TILE_LOOP(tileQuads, "amx-tile,amx-int8", _tile_dpbsud)
 #undef TILE_LOOP
 
-static constexpr PeakLoop kFloats = {"vfmadd ymm", fma, 10 * 8 * 2},
-                          kFloatsWide = {"vfmadd zmm", fmaWide, 24 * 16 * 2},
-                          kPairs = {"vdpbf16ps zmm", pairs, 24 * 32 * 2},
-                          kQuads = {"vpdpbusd ymm", quads, 12 * 32 * 2},
-                          kQuadsWide = {"vpdpbusd zmm", quadsWide, 24 * 64 * 2},
-                          kBytes = {"vpmaddubsw ymm", bytes, 10 * 32 * 2},
-                          kBytesWide = {"vpmaddubsw zmm", bytesWide,
-                                        24 * 64 * 2},
-                          kHalves = {"vpmaddwd ymm", halves, 10 * 16 * 2},
-                          kHalvesWide = {"vpmaddwd zmm", halvesWide,
-                                         24 * 32 * 2},
-                          kTilePairs = {"tdpbf16ps", tilePairs,
-                                        4 * 16 * 16 * 32 * 2},
-                          kTileQuads = {"tdpbsud", tileQuads,
-                                        4 * 16 * 16 * 64 * 2};
+static constexpr PeakLoop
+    kFloats = {"vfmadd ymm", fma, 10 * 8 * 2},
+    kFloatsWide = {"vfmadd zmm", fmaWide, 24 * 16 * 2},
+    kPairs = {"vdpbf16ps zmm", pairs, 24 * 32 * 2},
+    kQuads = {"vpdpbusd ymm", quads, 12 * 32 * 2},
+    kQuadsWide = {"vpdpbusd zmm", quadsWide, 24 * 64 * 2},
+    kGroups = {"vpdpbusd ymm, scaled", groups, 8 * 8 * 32 * 2},
+    kGroupsWide = {"vpdpbusd zmm, scaled", groupsWide, 12 * 8 * 64 * 2},
+    kBytes = {"vpmaddubsw ymm", bytes, 10 * 32 * 2},
+    kBytesWide = {"vpmaddubsw zmm", bytesWide, 24 * 64 * 2},
+    kHalves = {"vpmaddwd ymm", halves, 10 * 16 * 2},
+    kHalvesWide = {"vpmaddwd zmm", halvesWide, 24 * 32 * 2},
+    kTilePairs = {"tdpbf16ps", tilePairs, 4 * 16 * 16 * 32 * 2},
+    kTileQuads = {"tdpbsud", tileQuads, 4 * 16 * 16 * 64 * 2};
 
 static bool has(const TargetInfo &target, const char *feature) {
   return std::ranges::count(target.features, feature) > 0;
@@ -168,9 +209,12 @@ static bool has(const TargetInfo &target, const char *feature) {
 /// As the compiler chooses (fromX86Features, byteDotOf): without VPDPBUSD only
 /// codes of a few bits are multiplied as bytes.
 static const PeakLoop &integerLoop(const TargetInfo &target, bool isWide,
-                                   const std::string &format) {
-  if (has(target, isWide ? "avx512vnni" : "avxvnni"))
+                                   const std::string &format, bool inGroups) {
+  if (has(target, isWide ? "avx512vnni" : "avxvnni")) {
+    if (inGroups)
+      return isWide ? kGroupsWide : kGroups;
     return isWide ? kQuadsWide : kQuads;
+  }
   if (format.starts_with("int8") || format == "int4_nl")
     return isWide ? kHalvesWide : kHalves;
   return isWide ? kBytesWide : kBytes;
@@ -192,22 +236,29 @@ const PeakLoop *findPeakLoop(const std::string &recipe,
   if (recipe == "group-sums" && has(target, "amx-int8"))
     return &kTileQuads;
   if (recipe == "group-sums" || recipe == "row-sums")
-    return &integerLoop(target, isWide, format);
+    return &integerLoop(target, isWide, format, recipe == "group-sums");
   return nullptr;
 }
 
+/// The best of all ways, as bench/ceilings takes it.
 double measureReadRate(Bytes memory, int64_t threads) {
   static constexpr int64_t kMost = int64_t(512) << 20;
   int64_t each = std::min(int64_t(memory.size()), kMost) / threads;
-  int64_t stream = each / 2 / kBlock * kBlock;
-  if (stream == 0)
-    return 0;
   auto *start = reinterpret_cast<const char *>(memory.data());
-  return bestRateOf(threads, 0.01, [&](int thread) {
-    int64_t sum = readStreams(start + 2 * stream * thread, stream);
-    asm volatile("" ::"r"(sum));
-    return double(2 * stream);
-  });
+  double best = 0;
+  for (const ReadWay &way : kReadWays) {
+    int64_t stream = each / way.streams / kBlock * kBlock;
+    if (stream == 0)
+      continue;
+    int64_t bytes = stream * way.streams;
+    best = std::max(best, bestRateOf(threads, 0.01, 4, [&](int thread) {
+                      int64_t sum =
+                          readStreams(start + bytes * thread, stream, way);
+                      asm volatile("" ::"r"(sum));
+                      return double(bytes);
+                    }));
+  }
+  return best;
 }
 
 #else
@@ -225,7 +276,7 @@ double measurePeak(const PeakLoop *loop, int64_t threads) {
   static constexpr int64_t kRounds = 2000;
   if (!loop)
     return 0;
-  return bestRateOf(threads, 0.01, [&](int) {
+  return bestRateOf(threads, 0.01, 10, [&](int) {
     loop->run(kRounds);
     return loop->flops * double(kRounds);
   });

@@ -54,12 +54,14 @@ TEST(Ceilings, TakeTheInstructionOfTheCode) {
   expect(with(v4, {"avx512bf16"}), "bf16-dot-pairs", "none", "vdpbf16ps zmm");
   expect(v3, "group-sums", "int8", "vpmaddwd ymm");
   expect(v3, "group-sums", "int4", "vpmaddubsw ymm");
-  expect(with(v3, {"avxvnni"}), "group-sums", "int8", "vpdpbusd ymm");
+  expect(with(v3, {"avxvnni"}), "group-sums", "int8", "vpdpbusd ymm, scaled");
   expect(v4, "group-sums", "int8", "vpmaddwd zmm");
   expect(v4, "group-sums", "mxfp4", "vpmaddubsw zmm");
   // Which the code does not use: it has vectors of 512 bits.
   expect(with(v4, {"avxvnni"}), "group-sums", "int4", "vpmaddubsw zmm");
-  expect(with(v4, {"avx512vnni"}), "group-sums", "int8", "vpdpbusd zmm");
+  expect(with(v4, {"avx512vnni"}), "group-sums", "int8",
+         "vpdpbusd zmm, scaled");
+  expect(with(v4, {"avx512vnni"}), "row-sums", "int8_channel", "vpdpbusd zmm");
 }
 
 /// Each that this machine can run measures something.

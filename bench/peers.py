@@ -31,7 +31,7 @@ class Match:
 
 MATCHES = tuple(Match(*words.split()) for words in (
     "llama.cpp f32 f32", "llama.cpp f16 f16", "llama.cpp bf16 bf16", "llama.cpp q8_0 int8", "llama.cpp q4_0 int4",
-    "llama.cpp q4_K int4", "llama.cpp q4_1 int4_min", "llama.cpp mxfp4 mxfp4",
+    "llama.cpp q4_K int4", "llama.cpp q4_1 int4_min", "llama.cpp mxfp4 mxfp4", "llama.cpp iq4_nl int4_nl",
     "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8", "ik_llama.cpp q4_0 int4", "ik_llama.cpp q4_K int4",
     "vllm f32 f32", "vllm bf16 bf16", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
 WRONG = 0.25  # relative error of a row from which a peer's result is no result: 4 bits give 0.14

@@ -95,6 +95,26 @@ typedef __m256 F;
     END(rows, cols)                                                            \
   }
 
+// Of rows and columns with one scale: products alone, which wrap around.
+#define INT8_ROWS(rows, cols)                                                  \
+  AVX2 static void int8_rows_##rows##x##cols(long n) {                         \
+    I sum[rows][cols], w = _mm256_set1_epi8(0x31), x = _mm256_set1_epi8(3);    \
+    ZERO(sum, rows *cols)                                                      \
+    for (long k = 0; k < n; k++)                                               \
+      UNROLL for (int q = 0; q < 16; q++)                                      \
+        UNROLL for (int c = 0; c < cols; c++) {                                \
+          __m128i half = _mm256_castsi256_si128(w);                            \
+          HIDE(half);                                                          \
+          I wide = _mm256_cvtepi8_epi16(half);                                 \
+          UNROLL for (int r = 0; r < rows; r++) {                              \
+            HIDE(x);                                                           \
+            sum[r][c] = _mm256_add_epi32(sum[r][c],                            \
+                                         _mm256_madd_epi16(wide, x));          \
+          }                                                                    \
+        }                                                                      \
+    UNROLL for (int i = 0; i < rows * cols; i++) KEEP_X((&sum[0][0])[i]);      \
+  }
+
 #define INT8_HALVES(rows)                                                      \
   AVX2 static void int8_halves_##rows##x1(long n) {                            \
     BEGIN(rows, 1)                                                             \
@@ -212,6 +232,7 @@ typedef __m256 F;
 
 INT8_SIGN(2, 1) INT8_SIGN(3, 1) INT8_SIGN(4, 1)
 INT8_WIDEN(3, 1) INT8_WIDEN(4, 1) INT8_WIDEN(5, 1) INT8_WIDEN(2, 2)
+INT8_ROWS(4, 1) INT8_ROWS(6, 1) INT8_ROWS(3, 2)
 INT8_HALVES(1) INT8_HALVES(2)
 INT4(int4, UNROLL, 2, 1) INT4(int4, UNROLL, 3, 1) INT4(int4, UNROLL, 4, 1)
 INT4(int4_rolled, ROLL, 3, 1) INT4(int4_rolled, ROLL, 4, 1)
@@ -238,6 +259,9 @@ const Loop avx2IntegerLoops[] = {
     ENTRY("int8", "widen", int8_widen, 4, 1),
     ENTRY("int8", "widen", int8_widen, 5, 1),
     ENTRY("int8", "widen", int8_widen, 2, 2),
+    ENTRY("int8-rows", "widen", int8_rows, 4, 1),
+    ENTRY("int8-rows", "widen", int8_rows, 6, 1),
+    ENTRY("int8-rows", "widen", int8_rows, 3, 2),
     ENTRY("int8", "halves", int8_halves, 1, 1),
     ENTRY("int8", "halves", int8_halves, 2, 1),
     ENTRY("int4", "sums of 16 bits", int4, 2, 1),

@@ -75,6 +75,20 @@
     UNROLL for (int i = 0; i < ROWS * COLS; i++) HOLD((&f[0][0])[i]);          \
   }
 
+// Of rows and columns with one scale: products alone, which wrap around.
+#define SUMS(name, features)                                                   \
+  TARGET(features) static void name(long n) {                                  \
+    I sum[ROWS][COLS], w = SET1I8(0x31), x = SET1I8(3);                        \
+    UNROLL for (int i = 0; i < ROWS * COLS; i++) (&sum[0][0])[i] = SET1I32(i); \
+    for (long k = 0; k < n; k++)                                               \
+      UNROLL for (int q = 0; q < 8; q++)                                       \
+        UNROLL for (int c = 0; c < COLS; c++) {                                \
+          HIDE(w);                                                             \
+          PRODUCTS(w)                                                          \
+        }                                                                      \
+    UNROLL for (int i = 0; i < ROWS * COLS; i++) HOLD((&sum[0][0])[i]);        \
+  }
+
 // AVX-512.
 #define I __m512i
 #define F __m512
@@ -100,7 +114,8 @@
   TILE(int4_512_row_##size, VNNI512, LINES_INT4, SCALE_ROW_FIRST)              \
   TILE(int4_512_affine_##size, GFNI512, LINES_INT4_AFFINE,                     \
        SCALE_PRODUCT_FIRST)                                                    \
-  TILE(mxfp4_512_##size, VNNI512, LINES_MXFP4, SCALE_PRODUCT_FIRST)
+  TILE(mxfp4_512_##size, VNNI512, LINES_MXFP4, SCALE_PRODUCT_FIRST)            \
+  SUMS(int8_rows_512_##size, VNNI512)
 #define ROWS 4
 #define COLS 2
 TILES512(4x2)
@@ -149,7 +164,8 @@ TILES512(12x1)
 #define TILES256(size)                                                         \
   TILE(int8_256_##size, VNNI256, LINES_INT8, SCALE_PRODUCT_FIRST)              \
   TILE(int4_256_##size, VNNI256, LINES_INT4, SCALE_PRODUCT_FIRST)              \
-  TILE(mxfp4_256_##size, VNNI256, LINES_MXFP4, SCALE_PRODUCT_FIRST)
+  TILE(mxfp4_256_##size, VNNI256, LINES_MXFP4, SCALE_PRODUCT_FIRST)            \
+  SUMS(int8_rows_256_##size, VNNI256)
 #undef ROWS
 #define ROWS 4
 TILES256(4x1)
@@ -181,14 +197,18 @@ static int hasVNNI256(void) {
       {"int4", "vpdpbusd zmm, " #rows "x" #cols ", gf2p8affineqb",             \
        hasGFNI512, int4_512_affine_##rows##x##cols, 1024.0 * rows * cols},     \
       {"mxfp4", "vpdpbusd zmm, " #rows "x" #cols, hasVNNI512,                  \
-       mxfp4_512_##rows##x##cols, 1024.0 * rows * cols}
+       mxfp4_512_##rows##x##cols, 1024.0 * rows * cols},                       \
+      {"int8-rows", "vpdpbusd zmm, " #rows "x" #cols, hasVNNI512,              \
+       int8_rows_512_##rows##x##cols, 1024.0 * rows * cols}
 #define ENTRIES256(rows, cols)                                                 \
   {"int8", "vpdpbusd ymm, " #rows "x" #cols, hasVNNI256,                       \
    int8_256_##rows##x##cols, 512.0 * rows * cols},                             \
       {"int4", "vpdpbusd ymm, " #rows "x" #cols, hasVNNI256,                   \
        int4_256_##rows##x##cols, 512.0 * rows * cols},                         \
       {"mxfp4", "vpdpbusd ymm, " #rows "x" #cols, hasVNNI256,                  \
-       mxfp4_256_##rows##x##cols, 512.0 * rows * cols}
+       mxfp4_256_##rows##x##cols, 512.0 * rows * cols},                        \
+      {"int8-rows", "vpdpbusd ymm, " #rows "x" #cols, hasVNNI256,              \
+       int8_rows_256_##rows##x##cols, 512.0 * rows * cols}
 
 const Loop vnniLoops[] = {
     ENTRIES512(4, 2),  ENTRIES512(6, 2), ENTRIES512(8, 1),

@@ -96,11 +96,12 @@ llvm::Error Compilation::readModel() {
   if (!read)
     return read.takeError();
   config = std::move(*read);
+  bool hasPairs =
+      config->weightType == ::moe::ElementType::BF16 && !options.weightFormat;
+  bool hasGroups = options.weightFormat &&
+                   !lm::QuantisedLayout::of(*options.weightFormat).spansRow();
   for (MachineDescription &each : machines)
-    dropUnusedTiles(each,
-                    config->weightType == ::moe::ElementType::BF16 &&
-                        !options.weightFormat,
-                    options.weightFormat.has_value());
+    dropUnusedTiles(each, hasPairs, hasGroups);
   for (const std::string &field : config->unreadFields)
     llvm::errs() << "moec: remark: config.json: field '" << field
                  << "' is not read\n";

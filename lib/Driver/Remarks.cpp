@@ -37,8 +37,9 @@ static StringRef byteProducts(const kernels::Target &target) {
     return target.isAArch64() ? "USDOT" : "VPDPBUSD";
   if (target.signedQuads)
     return "SDOT";
-  return target.isAArch64() ? "SMULL of bytes (nibbles) and halves (bytes)"
-                            : "VPMADDUBSW (nibbles) and VPMADDWD (bytes)";
+  return target.isAArch64()
+             ? "SMULL of bytes (int4, int4_min, mxfp4) and halves (others)"
+             : "VPMADDUBSW (int4, int4_min, mxfp4) and VPMADDWD (others)";
 }
 
 /// "6 rows (f32), 5 (bf16, f16)": of the largest tile, by the weight's format.
@@ -82,11 +83,14 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
   say() << "quantised weights: recipe "
         << (target.floatActivations
                 ? "widen-f32-fma, activations f32"
-                : "group-sums, products by " + byteProducts(target).str() +
-                      (target.tileQuads ? ", of many rows by TDPBSUD" : ""))
+                : "group-sums (int8_channel: row-sums), products by " +
+                      byteProducts(target).str() +
+                      (target.tileQuads ? ", of groups and many rows by TDPBSUD"
+                                        : ""))
         << ", tiles of up to "
         << tileRows({lm::Format::Int8, lm::Format::Int4, lm::Format::Int4Min,
-                     lm::Format::MXFP4},
+                     lm::Format::MXFP4, lm::Format::Int4NL,
+                     lm::Format::Int8Channel},
                     target)
         << "\n";
 }

@@ -49,13 +49,13 @@ static bool hasFastDotPairs(llvm::StringRef cpu) {
   return cpu == "znver4" || cpu == "znver5";
 }
 
-/// How weights stream from memory best: Zen's own prefetchers follow two streams
-/// from end to end (Zen 4: 95 % of the read bandwidth at T=1, OLMoE's layer);
-/// fetching every line in software holds a core to 20 GB/s, and where products
-/// are AVX2's to half of that (int8 at T=1: 34 against 82 %). So all that has
-/// no AVX-512, AMD's older cores and Intel's client ones, is left to its
-/// prefetchers. Intel's server cores want every line fetched (93 %). Blocks of
-/// rows leave time between lines: there the second-level cache takes more of
+/// How weights stream from memory best: Zen's own prefetchers follow two
+/// streams from end to end (Zen 4: 95 % of the read bandwidth at T=1, OLMoE's
+/// layer); every line fetched in software holds a core to 20 GB/s, and where
+/// products are AVX2's to half of that (int8 at T=1: 34 against 82 %). So all
+/// that has no AVX-512, AMD's older cores and Intel's client ones, is left to
+/// its prefetchers. Intel's server cores want every line fetched (93 %). Blocks
+/// of rows leave time between lines: there the second-level cache takes more of
 /// them than the first waits for (T=64: 85 against 68 % of the floor).
 static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
   if (!cpu.starts_with("znver") && target.lanes == 16)
@@ -75,11 +75,11 @@ static void avoid(MachineDescription &machine, llvm::StringRef name) {
 static void avoidUnasked(MachineDescription &machine,
                          const llvm::StringMap<bool> &has) {
   for (llvm::StringRef name :
-       {"xop",         "fma4",        "tbm",     "lwp",          "sse4a",
-        "egpr",        "push2pop2",   "ppx",     "ndd",          "ccmp",
-        "nf",          "cf",          "zu",      "avx10.1",      "avx10.1-512",
-        "avx10.2",     "avx10.2-512", "avxifma", "avxneconvert", "avxvnniint8",
-        "avxvnniint16"})
+       {"xop",         "fma4",        "tbm",    "lwp",     "sse4a",
+        "egpr",        "push2pop2",   "ppx",    "ndd",     "ccmp",
+        "nf",          "cf",          "zu",     "avx10.1", "avx10.1-512",
+        "avx10.2",     "avx10.2-512", "prfchw", "avxifma", "avxneconvert",
+        "avxvnniint8", "avxvnniint16"})
     if (has.lookup(name))
       avoid(machine, name);
 }

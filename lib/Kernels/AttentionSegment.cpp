@@ -332,7 +332,8 @@ void SegmentEmitter::addTile(Value block, Value n, Value first, Value size) {
       });
     });
   };
-  if (shape.window)
+  // A chunk may start amid a pair.
+  if (shape.window || e.target.blocksFromChunk)
     addOwn([&](Range own) -> Range {
       return {own.first, e.min(own.end, shared.first)};
     });

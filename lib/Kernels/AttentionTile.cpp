@@ -74,7 +74,8 @@ void SegmentEmitter::dotKeys(int64_t queries, Value n, Value u,
     auto position = [&](int64_t v) { return e.add(first, v * e.lanes); };
     auto step = [&](Value step, ValueRange c, int64_t count) {
       if (queries == kTile && count == perStep) {
-        int64_t steps = size / perStep, passes = kBlock / e.lanes / vectors;
+        int64_t steps = llvm::divideCeil(size, perStep);
+        int64_t passes = kBlock / e.lanes / vectors;
         Value pass = e.div(first, vectors * e.lanes);
         fetch(values, e.add(e.mul(pass, steps), step), steps * passes);
       }

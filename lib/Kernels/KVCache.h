@@ -79,8 +79,8 @@ struct KVCache {
   Value keysAre(Emitter &e, mlir::Type element) const;
   Value valuesAre(Emitter &e, mlir::Type element) const;
 
-  /// Where the elements of one head's block of keys (values) lie in `bytes`, and
-  /// how many bytes they are.
+  /// Where the elements of one head's block of keys (values) lie in `bytes`,
+  /// and how many bytes they are.
   struct Place {
     Value start, bytes;
   };

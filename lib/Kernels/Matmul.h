@@ -67,7 +67,8 @@ struct TileWriter {
   llvm::function_ref<void(mlir::Value vector, mlir::Value row,
                           mlir::Value column, mlir::Value mask)>
       store;
-  /// Fetches for writing what a pair of panels stores to a row from `column` on.
+  /// Fetches for writing what a pair of panels stores to a row, from `column`
+  /// on.
   llvm::function_ref<void(mlir::Value row, mlir::Value column)> fetch = nullptr;
 };
 

@@ -155,6 +155,7 @@ struct RowQuantiser {
     return std::clamp<int64_t>(columns - group * kGroup, 0, kGroup);
   }
   SmallVector<Value> load(Value group, int64_t count);
+  void fetchNext(Value group, int64_t count);
   SpanQuantiser at(Value group) {
     int64_t elements = record().elements;
     Value start = e.add(offset, e.mul(group, e.mul(rows, elements)));
@@ -167,22 +168,29 @@ struct RowQuantiser {
 };
 } // namespace
 
+/// Fetches the lines of a group's columns in the next row.
+void RowQuantiser::fetchNext(Value group, int64_t count) {
+  Type element = cast<MemRefType>(x.getType()).getElementType();
+  int64_t perLine = 64 * 8 / element.getIntOrFloatBitWidth();
+  for (int64_t i = 0; i < count; i += perLine)
+    memref::PrefetchOp::create(
+        e.b, e.loc, x, ValueRange{next, e.add(e.mul(group, kGroup), i)},
+        /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+}
+
 SmallVector<Value> RowQuantiser::load(Value group, int64_t count) {
   SmallVector<Value> parts;
   for (int64_t i = 0; i < kGroup; i += e.lanes) {
     int64_t here = std::clamp<int64_t>(count - i, 0, e.lanes);
     Value column = e.add(e.mul(group, kGroup), i);
     parts.push_back(here ? e.load(x, {source, column}, here) : e.splat(0));
-    if (here)
-      memref::PrefetchOp::create(e.b, e.loc, x, ValueRange{next, column},
-                                 /*isWrite=*/false, /*localityHint=*/3,
-                                 /*isDataCache=*/true);
   }
   return parts;
 }
 
 void RowQuantiser::quantiseGroup(Value group, int64_t count) {
   SmallVector<Value> parts = load(group, count);
+  fetchNext(group, count);
   SpanQuantiser span = at(group);
   span.findScale(span.largestBits(parts, {}));
   span.storeScale(span.storeIntegers(parts), kGroup, record().scaleAt());
@@ -219,6 +227,7 @@ void RowQuantiser::quantiseWhole() {
       }));
   Value sum =
       overGroups([&](Value group, int64_t count, Value before) -> Value {
+        fetchNext(group, count);
         span.start = at(group).start;
         return e.add(before, span.storeIntegers(load(group, count)));
       });

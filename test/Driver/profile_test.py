@@ -184,8 +184,8 @@ def check_remarks(folder):
     for machine, options, expected in (
             ("x86-64-v3", [], "tiles of up to 6 rows (f32, bf16), 4 (f16)"),
             ("armv8-a", [], "tiles of up to 6 rows (f32), 5 (bf16), 4 (f16)"),
-            ("armv8-a", [], "(bytes), tiles of up to 4 rows"),
-            ("armv8-a", ["--quant=int8", "--act=f32"], "tiles of up to 4 rows (int8, int4), 3 (int4_min, mxfp4)")):
+            ("armv8-a", [], "(others), tiles of up to 4 rows (int8, int4, int4_min, mxfp4, int8_channel), 2 (int4_nl)"),
+            ("armv8-a", ["--quant=int8", "--act=f32"], "tiles of up to 4 rows (int8, int4), 3 (int4_min, mxfp4, int4_nl, int8_channel)")):
         done = ok(MOEC, GOLDENS / "olmoe", f"--target={machine}", "--emit=obj", "-o", folder / "tiles.o", "--remarks",
                   *options)
         assert expected + "\n" in done.stderr, (machine, expected, done.stderr)

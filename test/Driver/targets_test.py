@@ -112,6 +112,7 @@ def tiles(folder):
     assert features("olmoe") & asked == set()
     assert features("olmoe-bf16") & asked == {"amx-tile", "amx-bf16"}
     assert features("olmoe-bf16", "--quant=int4") & asked == {"amx-tile", "amx-int8"}
+    assert features("olmoe-bf16", "--quant=int8_channel") & asked == set()
     assert features("olmoe-bf16", "--quant=int4", "--act=f32") & asked == set()
     assert features("olmoe-bf16", "--emulate-isa") & (asked | {"avx512fp16", "avx512bf16", "avx512vnni"}) == set()
     done = run(MOEC, GOLDENS / "olmoe-bf16", "-o", folder / "tiles", "--target=graniterapids", "--attention=bf16")

@@ -293,6 +293,9 @@ static float treeSum(std::array<float, kGroup> x) {
   return x[0];
 }
 
+// Each operation is rounded once, as in IR and in numpy: none may be fused.
+#pragma STDC FP_CONTRACT OFF
+
 /// The scale, over the extreme value, of least squared error among those that
 /// are tried: of shares y and their integers q it is sum(q * y) / sum(q * q),
 /// and takes sum(q * y) times that from the error. Of two the first.

@@ -133,17 +133,44 @@ void TileRegisters::store(int64_t tile, Value address) {
 //===----------------------------------------------------------------------===//
 
 /// Replaces each vector of `sum` by add(vector, address of a's row, address of
-/// the vector's column in b).
+/// the vector's column in b); all by ones (NaN, -1) where the configuration is
+/// one of which the instruction faults, which no emulation would notice.
 void TileRegisters::genericDot(int64_t sum, int64_t a, int64_t b, Type element,
                                function_ref<Value(Value, Value, Value)> add) {
   Type type = e.vectorOf(element);
-  e.loop(e.index(0), rowsOf(sum), 1, [&](Value row) {
-    e.loop(e.index(0), rowBytesOf(sum), 4 * e.lanes, [&](Value column) {
-      Value at = e.add(rowAddress(sum, row), column);
-      Value bColumn = e.add(rowAddress(b, e.index(0)), column);
-      storeAt(add(loadAt(at, type), rowAddress(a, row), bColumn), at);
+  auto eachVector = [&](function_ref<void(Value, Value, Value)> body) {
+    e.loop(e.index(0), rowsOf(sum), 1, [&](Value row) {
+      e.loop(e.index(0), rowBytesOf(sum), 4 * e.lanes, [&](Value column) {
+        body(row, column, e.add(rowAddress(sum, row), column));
+      });
     });
-  });
+  };
+  e.when(
+      isLegal(sum, a, b),
+      [&] {
+        eachVector([&](Value row, Value column, Value at) {
+          Value bColumn = e.add(rowAddress(b, e.index(0)), column);
+          storeAt(add(loadAt(at, type), rowAddress(a, row), bColumn), at);
+        });
+      },
+      [&] {
+        eachVector([&](Value, Value, Value at) {
+          storeAt(e.integer(e.vectorOf(e.b.getI32Type()), -1), at);
+        });
+      });
+}
+
+/// Whether the tiles' shapes are those of a product.
+Value TileRegisters::isLegal(int64_t sum, int64_t a, int64_t b) {
+  Value conditions[] = {e.equal(rowsOf(sum), rowsOf(a)),
+                        e.equal(rowBytesOf(sum), rowBytesOf(b)),
+                        e.equal(rowBytesOf(a), e.mul(rowsOf(b), 4)),
+                        e.lessEqual(rowsOf(sum), e.index(kRows)),
+                        e.lessEqual(rowBytesOf(a), e.index(kRowBytes))};
+  Value all = conditions[0];
+  for (Value condition : ArrayRef(conditions).drop_front())
+    all = arith::AndIOp::create(e.b, e.loc, all, condition);
+  return all;
 }
 
 Value TileRegisters::addPairs(Value acc, Value aRow, Value bColumn,

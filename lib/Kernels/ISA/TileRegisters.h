@@ -53,6 +53,7 @@ private:
   Value loadAt(Value address, mlir::Type type);
   void storeAt(Value value, Value address);
   void copyRow(Value from, Value to, Value bytes);
+  Value isLegal(int64_t sum, int64_t a, int64_t b);
   void genericDot(
       int64_t sum, int64_t a, int64_t b, mlir::Type element,
       llvm::function_ref<Value(Value acc, Value aRow, Value bColumn)> add);

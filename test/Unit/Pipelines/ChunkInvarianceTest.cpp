@@ -134,8 +134,6 @@ TEST(ChunkInvariance, Segments) {
   }
 }
 
-/// Attention blocks that start with the chunk must show, or this test could
-/// not see a broken contract.
 /// A call of no rows leaves a cache as it is, also amid a pair of positions.
 TEST(ChunkInvariance, NoRowsWriteNothing) {
   for (const Variant &variant : getVariants()) {
@@ -153,6 +151,8 @@ TEST(ChunkInvariance, NoRowsWriteNothing) {
   }
 }
 
+/// Attention blocks that start with the chunk must show, or this test could
+/// not see a broken contract.
 TEST(ChunkInvariance, NoticesBlocksThatStartWithTheChunk) {
   Variant variant = getVariants().front();
   variant.machine.kernels.blocksFromChunk = true;

@@ -95,6 +95,8 @@ TEST(CompiledVsReference, Segments) {
                        .cache = "bf16", .queries = "bf16"},
         AttentionSizes{.heads = 2, .kvHeads = 1, .headDim = 7,
                        .cache = "bf16", .queries = "bf16", .sinks = true},
+        AttentionSizes{.heads = 4, .kvHeads = 1, .headDim = 1,
+                       .cache = "bf16"},
         AttentionSizes{.heads = 3, .kvHeads = 3, .headDim = 20,
                        .cache = "i8"}}) {
     RandomCase graph(makeAttentionGraph(sizes), 11,

@@ -112,7 +112,8 @@ std::string nameOf(const testing::TestParamInfo<Format> &info) {
 INSTANTIATE_TEST_SUITE_P(Formats, Streams,
                          testing::Values(Format::F32, Format::BF16, Format::F16,
                                          Format::Int8, Format::Int4,
-                                         Format::Int4Min, Format::MXFP4),
+                                         Format::Int4Min, Format::MXFP4,
+                                         Format::Int4NL, Format::Int8Channel),
                          nameOf);
 
 } // namespace

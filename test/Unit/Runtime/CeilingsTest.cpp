@@ -56,6 +56,8 @@ TEST(Ceilings, TakeTheInstructionOfTheCode) {
   expect(v3, "group-sums", "int4", "vpmaddubsw ymm");
   expect(with(v3, {"avxvnni"}), "group-sums", "int8", "vpdpbusd ymm, scaled");
   expect(v4, "group-sums", "int8", "vpmaddwd zmm");
+  expect(with(v4, {"amx-bf16"}), "bf16-tile-pairs", "none", "tdpbf16ps");
+  expect(with(v4, {"amx-int8"}), "group-sums", "int4", "tdpbsud");
   expect(v4, "group-sums", "mxfp4", "vpmaddubsw zmm");
   // Which the code does not use: it has vectors of 512 bits.
   expect(with(v4, {"avxvnni"}), "group-sums", "int4", "vpmaddubsw zmm");

@@ -303,15 +303,10 @@ void SegmentEmitter::scoreTile(Value block, Value n, Value first, Value size) {
 }
 
 /// The positions that all queries of a tile see, in whole pairs; of one that is
-/// not whole, none.
+/// not whole, none. Later queries see from later on, and farther.
 SegmentEmitter::Range SegmentEmitter::common(Value n, Value first, Value size) {
   Value m = e.add(n, first);
-  Range range = visible(m);
-  for (int64_t q = 1; q < kTile; ++q) {
-    Range other = visible(e.add(m, q));
-    range.first = e.max(range.first, other.first);
-    range.end = e.min(range.end, other.end);
-  }
+  Range range{visible(e.add(m, kTile - 1)).first, visible(m).end};
   range.first = e.mul(e.ceilDiv(range.first, e.index(2)), 2);
   range.end = e.max(range.first, e.mul(e.div(range.end, 2), 2));
   Value isWhole = e.equal(size, e.index(kTile));

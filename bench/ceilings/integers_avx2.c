@@ -72,23 +72,27 @@ typedef __m256 F;
     END(rows, cols)                                                            \
   }
 
+// Adds a group's products of 16 bits.
+#define WIDENED_PRODUCTS(rows, cols)                                           \
+  UNROLL for (int q = 0; q < 16; q++)                                          \
+    UNROLL for (int c = 0; c < cols; c++) {                                    \
+      __m128i half = _mm256_castsi256_si128(w);                                \
+      HIDE(half);                                                              \
+      I wide = _mm256_cvtepi8_epi16(half);                                     \
+      UNROLL for (int r = 0; r < rows; r++) {                                  \
+        HIDE(x);                                                               \
+        sum[r][c] = _mm256_add_epi32(sum[r][c],                                \
+                                     _mm256_madd_epi16(wide, x));              \
+      }                                                                        \
+    }
+
 #define INT8_WIDEN(rows, cols)                                                 \
   AVX2 static void int8_widen_##rows##x##cols(long n) {                        \
     BEGIN(rows, cols)                                                          \
     for (long k = 0; k < n; k++) {                                             \
       I sum[rows][cols];                                                       \
       ZERO(sum, rows *cols)                                                    \
-      UNROLL for (int q = 0; q < 16; q++)                                      \
-        UNROLL for (int c = 0; c < cols; c++) {                                \
-          __m128i half = _mm256_castsi256_si128(w);                            \
-          HIDE(half);                                                          \
-          I wide = _mm256_cvtepi8_epi16(half);                                 \
-          UNROLL for (int r = 0; r < rows; r++) {                              \
-            HIDE(x);                                                           \
-            sum[r][c] = _mm256_add_epi32(sum[r][c],                            \
-                                         _mm256_madd_epi16(wide, x));          \
-          }                                                                    \
-        }                                                                      \
+      WIDENED_PRODUCTS(rows, cols)                                             \
       UNROLL for (int r = 0; r < rows; r++)                                    \
         UNROLL for (int c = 0; c < cols; c++) JOIN(r, c, sum[r][c])            \
     }                                                                          \
@@ -101,17 +105,7 @@ typedef __m256 F;
     I sum[rows][cols], w = _mm256_set1_epi8(0x31), x = _mm256_set1_epi8(3);    \
     ZERO(sum, rows *cols)                                                      \
     for (long k = 0; k < n; k++)                                               \
-      UNROLL for (int q = 0; q < 16; q++)                                      \
-        UNROLL for (int c = 0; c < cols; c++) {                                \
-          __m128i half = _mm256_castsi256_si128(w);                            \
-          HIDE(half);                                                          \
-          I wide = _mm256_cvtepi8_epi16(half);                                 \
-          UNROLL for (int r = 0; r < rows; r++) {                              \
-            HIDE(x);                                                           \
-            sum[r][c] = _mm256_add_epi32(sum[r][c],                            \
-                                         _mm256_madd_epi16(wide, x));          \
-          }                                                                    \
-        }                                                                      \
+      WIDENED_PRODUCTS(rows, cols)                                             \
     UNROLL for (int i = 0; i < rows * cols; i++) KEEP_X((&sum[0][0])[i]);      \
   }
 

@@ -41,11 +41,11 @@ GroupLines::GroupLines(TileBuilder &tile, Value group)
 /// only the first line is fetched, and the prefetcher does the rest (OLMoE's
 /// layer, nibbles at T=1: 27 GB/s).
 void GroupLines::prefetch() {
-  int64_t lead = leadOf(e.target, tile.family, tile.rows);
+  int64_t lead = leadOf(e.target, tile.family, tile.asStream);
   if (!lead)
     return;
   int64_t count =
-      fetchesEveryLine(e.target, tile.family, tile.rows)
+      fetchesEveryLine(e.target, tile.asStream)
           ? layout.groupLines + (layout.spansRow() ? 0 : layout.scaleLines)
           : 1;
   for (int64_t panel = 0; panel < tile.panels; ++panel) {

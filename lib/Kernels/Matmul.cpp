@@ -166,11 +166,14 @@ Fetch MatmulEmitter::planFetch(Value count, Value blocks) {
   Value log2 = e.sub(e.index(63), leading);
   Value part =
       arith::ShRUIOp::create(e.b, e.loc, e.index(2 * weight.lines), log2);
-  Value isStreamed = e.less(e.index(1), streamsFor(count));
-  auto leadFor = [&](int64_t rows) {
-    return e.index(std::min(leadOf(e.target, family, rows), weight.lines));
+  int64_t few = 0;
+  while (fetchesAsStream(e.target, family, few + 1, /*inStreams=*/false))
+    ++few;
+  auto leadFor = [&](bool asStream) {
+    return e.index(std::min(leadOf(e.target, family, asStream), weight.lines));
   };
-  Value ahead = e.select(isStreamed, leadFor(1), leadFor(maxRows()));
+  Value ahead =
+      e.select(e.lessEqual(count, e.index(few)), leadFor(true), leadFor(false));
   return {
       e.select(isAlone, ahead, e.index(2 * weight.lines)),
       e.select(isAlone, e.index(weight.lines), e.index(1)),
@@ -253,7 +256,7 @@ void MatmulEmitter::writeTile(Value firstRow, Value rows, Value pair,
 void MatmulEmitter::runStreams(Value base, Value rows, Value firstPair,
                                Streams streams) {
   auto dispatch = getTileDispatch(module, e.target, family, /*inStreams=*/true);
-  Value lead = e.index(leadOf(e.target, family, 1));
+  Value lead = e.index(leadOf(e.target, family, /*asStream=*/true));
   Value stride = e.mul(streams.apart, 2 * weight.lines);
   e.loop(e.index(0), streams.apart, 1, [&](Value i) {
     Value pair = e.add(firstPair, i);

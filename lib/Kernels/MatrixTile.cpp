@@ -278,7 +278,8 @@ static func::FuncOp getMatrixTile(ModuleOp module, const Target &target,
   Emitter e(b, function.getLoc(), target);
   Value rows = function.getArgument(0);
   auto args = function.getArguments().drop_front();
-  TileBuilder tile = TileBuilder::of(e, family, most, panels, args);
+  TileBuilder tile = TileBuilder::of(e, family, most, panels,
+                                     streamsOf(target, family, most) > 1, args);
   Value aStart = e.add(e.addressOf(tile.a), e.mul(tile.aOffset, 4));
   MatrixTile builder{e,        family,
                      rowTiles, rows,

@@ -57,13 +57,18 @@ struct TileFamily {
 /// reads at once; 1 where it takes pairs of panels, one after the other.
 int64_t streamsOf(const Target &target, const TileFamily &family, int64_t rows);
 
-/// Lines ahead of use that a tile of `rows` rows fetches its own panels, where
-/// no other block fetches them for it; 0 for not at all.
-int64_t leadOf(const Target &target, const TileFamily &family, int64_t rows);
+/// Whether a tile of `rows` rows fetches as streams do. One of a pair of panels
+/// does so, too, unless such tiles are blocks of more rows, which fetch for
+/// each other: then it is a function of its own.
+bool fetchesAsStream(const Target &target, const TileFamily &family,
+                     int64_t rows, bool inStreams);
+
+/// Lines ahead of use that a tile fetches its own panels, where no other block
+/// fetches them for it; 0 for not at all. `asStream`: by fetchesAsStream.
+int64_t leadOf(const Target &target, const TileFamily &family, bool asStream);
 
 /// Whether it fetches every line, or of a group of integers the first only.
-bool fetchesEveryLine(const Target &target, const TileFamily &family,
-                      int64_t rows);
+bool fetchesEveryLine(const Target &target, bool asStream);
 
 /// The function `(rows, A, aOffset, B, line, lines, stride, ahead, ahead',
 /// shift, wrap, C, cOffset)` that computes `rows` rows (1..MR) times panels of

@@ -18,12 +18,13 @@ struct TileBuilder {
   Emitter &e;
   const TileFamily &family;
   int64_t rows, panels;
+  bool asStream; // as of fetchesAsStream
   Value a, aOffset, bLines, line, lines, stride;
   Value ahead[2], shift, wrap;
 
   /// `args`: those of a tile function.
   static TileBuilder of(Emitter &e, const TileFamily &family, int64_t rows,
-                        int64_t panels, mlir::ValueRange args);
+                        int64_t panels, bool asStream, mlir::ValueRange args);
 
   int64_t vectorsPerPanel() const { return 16 / e.lanes; }
   int64_t vectors() const { return panels * vectorsPerPanel(); }

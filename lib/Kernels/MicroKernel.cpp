@@ -61,8 +61,9 @@ static int64_t countRegisters(const Target &target, const TileFamily &family,
     bool hasMinimum = lm::QuantisedLayout::of(family.format).hasMinimum();
     return vectors * (rows + 3 + hasMinimum) + 3;
   }
-  int64_t operands = std::min(countOperands(family, rows, vectors, true),
-                              countOperands(family, rows, vectors, false));
+  int64_t operands = countOperands(family, rows, vectors, false);
+  if (!family.isPairs()) // which only wait for one row after the other
+    operands = std::min(operands, countOperands(family, rows, vectors, true));
   if (family.format == lm::Format::F16)
     operands += kPartingRegisters;
   return rows * vectors + operands;
@@ -93,6 +94,8 @@ bool TileFamily::hasNarrowNibbles(const Target &target) const {
 int64_t TileFamily::maxRows(const Target &target) const {
   if (isMatrix())
     return kMatrixRows;
+  if (takesBlocks(target, kBlockRows))
+    return kBlockRows;
   if (sumsWholeRows() && target.dotQuads)
     return target.maxTileRows();
   if (recipe == Recipe::GroupSums && target.registers < 32 &&
@@ -258,7 +261,7 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
   SmallVector<Value> acc(carried);
   int64_t n = vectors();
   prefetch(k);
-  if (family.recipe == Recipe::DotPairs) {
+  if (family.isPairs()) {
     SmallVector<Value> weights;
     for (int64_t v = 0; v < n; ++v)
       weights.push_back(loadPairs(v, k));
@@ -302,7 +305,7 @@ std::string TileFamily::name() const {
     return name + "_amx";
   if (format == lm::Format::F32 || recipe == Recipe::GroupSums)
     return name;
-  return name + (recipe == Recipe::DotPairs ? "_dot" : "_widen");
+  return name + (isPairs() ? "_dot" : "_widen");
 }
 
 /// Types of (A, aOffset, B, line, lines, stride, ahead, ahead', shift, wrap, C,
@@ -374,8 +377,9 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
            : inGroups             ? tile.accumulateGroup(k, carried)
                                   : tile.accumulate(k, carried);
   };
-  SmallVector<Value> acc = family.sumsWholeRows()
-                               ? tile.sumWholeRows()
+  SmallVector<Value> acc = family.sumsWholeRows() ? tile.sumWholeRows()
+                           : family.takesBlocks(target, rows)
+                               ? tile.multiplyBlocks()
                                : e.loop(e.index(0), steps, 1, init, accumulate);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t v = 0; v < tile.vectors(); ++v) {

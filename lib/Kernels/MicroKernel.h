@@ -13,6 +13,12 @@
 
 namespace moec::kernels {
 
+/// Rows of the tile by BFMMLA (PairBlocks.cpp), the largest of its family. The
+/// instruction halves the products, but wants weights and rows zipped: of four
+/// rows it takes 26 instructions for 32 of BFDOT, of two or three no fewer. Of
+/// more rows, LLVM zips a line before the first product, and spills.
+inline constexpr int64_t kBlockRows = 4;
+
 /// A family of register tiles that share an accumulation recipe.
 struct TileFamily {
   mlir::lm::Format format; // of the weight in memory
@@ -35,8 +41,16 @@ struct TileFamily {
     return recipe == Recipe::GroupSums &&
            mlir::lm::QuantisedLayout::of(format).spansRow();
   }
+  /// Whether a row's pairs of bf16 are multiplied in vectors (DotPairs.h).
+  bool isPairs() const {
+    return recipe == Recipe::DotPairs || recipe == Recipe::OddPairs;
+  }
+  /// Whether tiles of `rows` rows multiply two at once, by BFMMLA.
+  bool takesBlocks(const Target &target, int64_t rows) const {
+    return recipe == Recipe::OddPairs && rows == kBlockRows && !target.emulate;
+  }
   /// K steps in one element of a packed row of floats.
-  int64_t stepsPerElement() const { return recipe == Recipe::DotPairs ? 2 : 1; }
+  int64_t stepsPerElement() const { return isPairs() ? 2 : 1; }
   /// K steps in one line of a panel of floats, one after the other.
   int64_t stepsPerLine() const {
     return format != mlir::lm::Format::F32 && recipe == Recipe::WidenFMA ? 2

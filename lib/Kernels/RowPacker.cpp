@@ -11,7 +11,7 @@ using namespace mlir;
 using namespace moec::kernels;
 
 int64_t RowPacker::rowElements() const {
-  if (family.recipe == Recipe::DotPairs)
+  if (family.isPairs())
     return weight.lines;
   if (family.recipe == Recipe::TilePairs)
     return llvm::alignTo(weight.lines, kMatrixLines);
@@ -20,7 +20,7 @@ int64_t RowPacker::rowElements() const {
 
 /// One row: packed elements lie side by side, a copy with widening.
 void RowPacker::packSingleRow(Value source, Value offset) {
-  if (family.recipe == Recipe::DotPairs) {
+  if (family.isPairs()) {
     packInterleaved(source, offset, e.index(0), e.index(1), 0);
     return;
   }

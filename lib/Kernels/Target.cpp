@@ -39,6 +39,8 @@ Target Target::of(ModuleOp module) {
     target.recipe = Recipe::DotPairs;
   if (attr.contains("tile_pairs"))
     target.recipe = Recipe::TilePairs;
+  if (attr.contains("odd_pairs"))
+    target.recipe = Recipe::OddPairs;
   target.dotQuads = attr.contains("dot_quads");
   target.signedQuads = attr.contains("signed_quads");
   target.tileQuads = attr.contains("tile_quads");
@@ -65,6 +67,8 @@ void Target::setOn(ModuleOp module) const {
     attrs.append("dot_pairs", builder.getUnitAttr());
   if (recipe == Recipe::TilePairs)
     attrs.append("tile_pairs", builder.getUnitAttr());
+  if (recipe == Recipe::OddPairs)
+    attrs.append("odd_pairs", builder.getUnitAttr());
   if (dotQuads)
     attrs.append("dot_quads", builder.getUnitAttr());
   if (signedQuads)
@@ -91,6 +95,8 @@ std::string Target::recipeName() const {
     return "bf16-dot-pairs";
   case Recipe::TilePairs:
     return "bf16-tile-pairs";
+  case Recipe::OddPairs:
+    return "bf16-odd-pairs";
   case Recipe::GroupSums:
     return "group-sums";
   }

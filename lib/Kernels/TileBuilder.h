@@ -52,6 +52,9 @@ struct TileBuilder {
   Value loadPairs(int64_t v, Value k);
   llvm::SmallVector<Value> accumulate(Value k, mlir::ValueRange acc);
 
+  /// Sums of all lines, where the family takesBlocks (PairBlocks.cpp).
+  llvm::SmallVector<Value> multiplyBlocks();
+
   // Quantised formats, a group at a time: rows of integers (QuantisedTile.cpp)
   // or of floats (DequantisedTile.cpp).
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Libraries for AArch64, run by qemu: packed weights and results have the bits of AVX2's.
+"""Libraries for AArch64, run by qemu: packed weights and results have the bits of AVX2's. Products of rows of bf16 by
+BFDOT, which AVX2 has not, have those of their emulation.
 
 usage: aarch64_test.py MOEC GOLDENS CLANG RUNTIME    RUNTIME: lib/Runtime
 """
@@ -18,9 +19,10 @@ from library_test import aligned, bf16
 MOEC, GOLDENS, CLANG, RUNTIME = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], pathlib.Path(sys.argv[4])
 CROSS = ["--target=aarch64-linux-gnu", "-fuse-ld=lld", "-O1"]
 SYSROOT = pathlib.Path("/usr/aarch64-linux-gnu")
-# A machine, what runs its code, and how it multiplies bytes.
+# A machine, what runs its code, and how it multiplies bytes; those with BFDOT.
 MACHINES = (("armv8-a", "cortex-a57", "smull"), ("cortex-a76", "cortex-a76", "sdot"), ("armv8.6-a", "max", "usdot"),
             ("neoverse-n2", "max", "usdot"))
+WITH_PAIRS = ("armv8.6-a", "neoverse-n2")
 TOKENS = (0, 1, 3, 17)
 EXPERTS, HIDDEN, WIDTH, TOP_K = 5, 72, 40, 3
 
@@ -37,6 +39,23 @@ func.func @{name}(%x: {x}, %gate: {gate}, %gate_up: {gate_up}{attribute}, %down:
       #moe.router<top_k = {TOP_K}, renormalize = l1> <silu> : ({x}, {gate}, {gate_up}, {down}) -> {x}
   return %y : {x}
 }}
+"""
+
+
+# Of an odd number of pairs, of a last half one, and of two weights at once.
+PAIRS = """
+func.func @pairs(%x: tensor<?x37xbf16>, %w: tensor<50x37xbf16>) -> tensor<?x50xf32> {
+  %y = lm.linear %x, %w : (tensor<?x37xbf16>, tensor<50x37xbf16>) -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+}
+func.func @more_pairs(%x: tensor<?x128xbf16>, %w: tensor<50x128xbf16>) -> tensor<?x50xf32> {
+  %y = lm.linear %x, %w : (tensor<?x128xbf16>, tensor<50x128xbf16>) -> tensor<?x50xf32>
+  return %y : tensor<?x50xf32>
+}
+func.func @gated_pairs(%x: tensor<?x36xbf16>, %w: tensor<42x36xbf16>) -> tensor<?x21xf32> {
+  %y = lm.gated_linear %x, %w <silu> : (tensor<?x36xbf16>, tensor<42x36xbf16>) -> tensor<?x21xf32>
+  return %y : tensor<?x21xf32>
+}
 """
 
 
@@ -120,18 +139,47 @@ def cases(tokens, random):
         yield Case(name, [("in", random(tokens, HIDDEN)), *(("pack", w) for w in weights)], [tokens * HIDDEN * 4])
 
 
-def build(folder, machine, word, graph="graph"):
-    done = run(MOEC, folder / f"{graph}.mlir", "--emit=lib,asm", f"--target={machine}", "-o", folder / "libgraph.so")
-    assert f"target {machine} (NEON), recipe widen-f32-fma" in done.stderr, done.stderr
-    assert f"\t{word}\t" in (folder / "libgraph.s").read_text(), (machine, word)
+def wild(random, *shape):
+    """Numbers of every size: some products are lost beside others, cancel, overflow or are denormal."""
+    scales = np.array([1, 1, 8, 2.0**-70, 1, 2.0**-128, 1, 2.0**62, 0, -0.0], np.float32)
+    i, k = np.indices(shape)
+    numbers = random(*shape) * scales[(7 * i + k * (k + i)) % len(scales)]
+    numbers[-1:] = np.copysign(np.float32(2.0**-64), numbers[:1])
+    return numbers
+
+
+def pair_cases(tokens, random):
+    for name, columns, rows, out in (("pairs", 37, 50, 50), ("more_pairs", 128, 50, 50), ("gated_pairs", 36, 42, 21)):
+        # The same rows for all counts of them.
+        x, w = wild(random, TOKENS[-1], columns), wild(random, rows, columns)
+        # The last product, by a line alone where columns are odd, leaves a sum of -2^-127: -0.
+        last = columns - 1
+        x[1], x[1, last - 2:], w[1, last - 2:] = 0, 2.0**-63, 2.0**-63
+        x[1, last - 1], x[1, last] = 0, -1.5 * 2.0**-63
+        yield Case(name, [("in", bf16(x[:tokens])), ("pack", bf16(w))], [tokens * out * 4])
+
+
+def build(folder, machine, word, graph="graph", emulates=False):
+    done = run(MOEC, folder / f"{graph}.mlir", "--emit=lib,asm", f"--target={machine}", "-o", folder / "libgraph.so",
+               *(["--emulate-isa"] if emulates else []))
+    recipe = "bf16-odd-pairs" if machine in WITH_PAIRS else "widen-f32-fma"
+    assert f"target {machine} (NEON), recipe {recipe}" in done.stderr, done.stderr
+    listing = (folder / "libgraph.s").read_text()
+    assert f"\t{word}\t" in listing, (machine, word)
+    for multiply in ("bfdot", "bfmmla"):
+        assert (f"\t{multiply}\t" in listing) == (graph == "pairs" and not emulates), (machine, multiply)
     return folder / "libgraph.so"
+
+
+def qemu(folder, cpu, library):
+    return ["qemu-aarch64", "-L", SYSROOT, "-cpu", cpu, "-E", f"LD_LIBRARY_PATH={folder}", folder / "call_library",
+            library]
 
 
 def compare(folder, graph, here):
     for machine, cpu, word in MACHINES:
         library = build(folder, machine, word if graph == "graph" else "fmla", graph)
-        command = ["qemu-aarch64", "-L", SYSROOT, "-cpu", cpu, "-E", f"LD_LIBRARY_PATH={folder}",
-                   folder / "call_library", library]
+        command = qemu(folder, cpu, library)
         generator, count = np.random.default_rng(0), 0
         random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
         for tokens in TOKENS:
@@ -142,6 +190,29 @@ def compare(folder, graph, here):
                         machine, case.function, tokens, threads)
                 count += 1
         print(graph, machine, count, "calls", flush=True)
+
+
+def compare_pairs(folder, machine, cpu):
+    """BFDOT and its emulation, for all row counts the same bits of a row."""
+    found = {}
+    for emulates, word in ((False, "bfdot"), (True, "fmul")):
+        command = qemu(folder, cpu, build(folder, machine, word, "pairs", emulates))
+        for tokens in (*range(8), TOKENS[-1]):
+            generator = np.random.default_rng(0)
+            for case in pair_cases(tokens, lambda *shape: generator.standard_normal(shape).astype(np.float32)):
+                for threads in (1, 2) if tokens == TOKENS[-1] else (1,):
+                    packed, (result,) = case.there(command, folder, tokens, threads)
+                    result = np.frombuffer(result, np.uint32)
+                    # No recipe says which NaN a NaN is.
+                    result = np.where(result & 0x7fffffff > 0x7f800000, 0x7fc00000, result).tobytes()
+                    found.setdefault(case.function, []).append((packed, result))
+    for function, calls in found.items():
+        packed, rows = calls[-1]
+        assert function != "pairs" or np.frombuffer(rows, np.uint32)[50 + 1] == 0x80000000
+        assert len(calls) == 20 and len(set(np.frombuffer(rows, np.uint32).tolist())) > 100, (function, len(calls))
+        for i, call in enumerate(calls):
+            assert call == (packed, rows[:len(call[1])]), (machine, function, i)
+        print("pairs", machine, function, len(calls), "calls", flush=True)
 
 
 def cross_executables(folder):
@@ -161,6 +232,7 @@ def main():
         folder = pathlib.Path(name)
         (folder / "graph.mlir").write_text(GRAPH)
         (folder / "float_rows.mlir").write_text("module attributes {lm.activations = #lm.format<f32>} {" + GRAPH + "}\n")
+        (folder / "pairs.mlir").write_text(PAIRS)
         cross_executables(folder)
         missing = [what for what in (shutil.which("qemu-aarch64"), SYSROOT / "include" / "stdio.h") if not what or
                    not pathlib.Path(what).exists()]
@@ -168,12 +240,17 @@ def main():
             print("not run: qemu-aarch64 or the headers of libc6-dev-arm64-cross are missing")
             for machine, _, word in MACHINES:
                 build(folder, machine, word)
+            for machine in WITH_PAIRS:
+                build(folder, machine, "bfdot", "pairs")
             sys.exit(77)
         source = pathlib.Path(__file__).with_name("call_library.c")
         run(CLANG, *CROSS, "-std=c11", "-Wall", "-Wextra", "-Werror", source, "-o", folder / "call_library")
         # The runtime's own threads stand for OpenMP's library.
         run(CLANG, *CROSS, "--driver-mode=g++", "-std=c++23", "-shared", "-fPIC", "-Wl,-soname,libomp.so.5",
             *sorted((RUNTIME / "OpenMP").glob("*.cpp")), "-static-libstdc++", "-o", folder / "libomp.so.5")
+        for machine, cpu, _ in MACHINES:
+            if machine in WITH_PAIRS:
+                compare_pairs(folder, machine, cpu)
         for graph in ("graph", "float_rows"):
             here = folder / f"lib{graph}_here.so"
             run(MOEC, folder / f"{graph}.mlir", "--emit=lib", "--target=x86-64-v3", "-o", here)

@@ -13,7 +13,8 @@ import tempfile
 MOEC = sys.argv[1]
 FLOATS, INTEGERS = ("f32", "bf16", "f16"), ("int8", "int4", "int4_min", "mxfp4", "int8_channel", "int4_nl")
 AMX = {16, 32}  # a matrix tile serves all row counts up to its own
-# A machine, its registers, the most rows of a tile of f32, bf16, f16 and integers, and what it multiplies with.
+# A machine, its registers, the most rows of a tile of f32, bf16, f16 and integers, and what it multiplies
+# with (BFDOT: four rows with BFMMLA).
 MACHINES = (
     ("x86-64-v3", "ymm", (6, 6, 4, 6), {"f32": "vfmadd231ps", "int8": "vpmaddwd", "int4": "vpmaddubsw"}),
     ("alderlake", "ymm", (6, 6, 4, 6), {"bf16": "vfmadd231ps", "int8": "vpdpbusd", "mxfp4": "vpdpbusd"}),
@@ -27,8 +28,8 @@ MACHINES = (
     ("armv8-a", "q", (6, 5, 4, 4), {"f32": "fmla", "int8": "smull", "int4": "smull"}),
     ("cortex-a76", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "sdot", "mxfp4": "sdot"}),
     ("neoverse-n1", "q", (6, 5, 4, 6), {"f16": "fmla", "int8": "sdot", "int4": "sdot"}),
-    ("armv8.6-a", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "usdot", "int4_min": "usdot"}),
-    ("neoverse-v1", "q", (6, 5, 4, 6), {"bf16": "fmla", "int8": "usdot"}),
+    ("armv8.6-a", "q", (6, 4, 4, 6), {"bf16": "bfdot", "int8": "usdot", "int4_min": "usdot"}),
+    ("neoverse-v1", "q", (6, 4, 4, 6), {"bf16": "bfdot", "int8": "usdot"}),
 )
 # Where nibbles are multiplied by VPMADDUBSW, with 16 registers: their rows.
 NARROW_NIBBLES = {"x86-64-v3": {"int4": 4, "int4_min": 4}}
@@ -141,11 +142,14 @@ def check(folder, machine, registers, limits, words, float_rows=False):
     assert row_counts(found) == expected, (machine, row_counts(found))
     loops = 0
     for name, body in found.items():
-        family = family_of(re.match(r"tile_(\w+)_\d+x\d+$", name)[1])
+        stem, rows = re.match(r"tile_(\w+)_(\d+)x\d+$", name).groups()
+        family = family_of(stem)
         text = "\n".join(body)
         used = {"q": r"\bv\d+\.4s", "ymm": "%ymm", "zmm": "%zmm"}[registers]
         assert re.search(used, text) and (registers == "zmm" or "%zmm" not in text), (machine, name)
-        assert words.get(family, "") in text, (machine, name, words[family])
+        word = words.get(family, "")
+        word = "bfmmla" if word == "bfdot" and rows == "4" else word
+        assert word in text, (machine, name, word)
         if limits[family] == AMX:
             check_matrix(machine, name, body, "tdpbf16ps" if family == "bf16" else "tdpbsud")
         for loop in innermost_loops(body):

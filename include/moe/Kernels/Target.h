@@ -23,6 +23,9 @@ enum class Recipe {
   DotPairs,
   /// TDPBF16PS: of 32 K even and odd elements apart, denormals flushed.
   TilePairs,
+  /// BFDOT, BFMMLA: both products of a pair of K added first, then to the sum;
+  /// rounded to odd, denormals flushed.
+  OddPairs,
   /// Weights in a quantised format, rows as integers: exact integer sums over
   /// groups of K, added in f32, K ascending.
   GroupSums,

@@ -1,6 +1,7 @@
 //===- DotPairs.h - Dot product of pairs of bf16, accumulated ---*- C++ -*-===//
 //
-// Part of moe-mlir. VDPBF16PS (AVX512-BF16), native and generic.
+// Part of moe-mlir. VDPBF16PS (AVX512-BF16) or BFDOT (AArch64's bf16), native
+// and generic. They round differently: each is a recipe of its own.
 //
 //===----------------------------------------------------------------------===//
 
@@ -11,10 +12,12 @@
 
 namespace moec::kernels {
 
-/// acc[i] + a[2i+1] * w[2i+1] + a[2i] * w[2i], odd product first, each step a
-/// fused multiply-add with denormal inputs and results flushed to zero, as the
-/// manual defines VDPBF16PS. acc: f32 lanes; a: i32 lanes, each a pair of bf16
-/// (even element in the low half); w: 2*lanes bf16.
+/// acc[i] + a[2i+1] * w[2i+1] + a[2i] * w[2i] by the target's recipe. DotPairs:
+/// odd product first, each step a fused multiply-add, as the manual defines
+/// VDPBF16PS. OddPairs: acc + (sum of both products), both sums rounded to odd,
+/// as Arm's manual defines BFDOT where FPCR.EBF is 0. Denormal inputs and
+/// results are flushed to zero. acc: f32 lanes; a: i32 lanes, each a pair of
+/// bf16 (even element in the low half); w: 2*lanes bf16.
 mlir::Value emitDotPairs(Emitter &e, mlir::Value acc, mlir::Value a,
                          mlir::Value w);
 

@@ -1,4 +1,4 @@
-//===- Neon.cpp - Integer products of AArch64 -----------------------------===//
+//===- Neon.cpp - Products of AArch64 -------------------------------------===//
 //
 // Part of moe-mlir.
 //
@@ -22,14 +22,14 @@ static Value slice(Emitter &e, Value vector, int64_t first, int64_t count) {
       ArrayRef<int64_t>{1});
 }
 
-/// Runs `body` on each register of the operands (vectors of i32 lanes) and
-/// puts its results (i32 lanes again) together.
+/// Runs `body` on each register of the operands (vectors of 32-bit lanes) and
+/// puts its results (lanes of the first operand's type) together.
 static Value
 eachRegister(Emitter &e, ValueRange operands,
              llvm::function_ref<Value(ArrayRef<Value> parts)> body) {
-  Type i32 = e.b.getI32Type();
-  int64_t each = registerOf(i32).getNumElements();
-  Value result = e.integer(e.vectorOf(i32), 0);
+  int64_t each = registerOf(e.b.getI32Type()).getNumElements();
+  Value result = arith::ConstantOp::create(
+      e.b, e.loc, e.b.getZeroAttr(operands[0].getType()));
   for (int64_t first = 0; first < e.lanes; first += each) {
     SmallVector<Value> parts;
     for (Value operand : operands)
@@ -56,6 +56,23 @@ Value moec::kernels::emitNeonQuads(Emitter &e, Value acc, Value a, Value w,
         name, parts[0].getType(),
         {parts[0], lanesAs(e, i8, parts[2]), lanesAs(e, i8, parts[1])});
   });
+}
+
+Value moec::kernels::emitNeonOddPairs(Emitter &e, Value acc, Value a, Value w) {
+  Type bf16 = e.b.getBF16Type();
+  Value weights =
+      vector::BitCastOp::create(e.b, e.loc, cast<VectorType>(a.getType()), w);
+  return eachRegister(e, {acc, a, weights}, [&](ArrayRef<Value> parts) {
+    return e.callIntrinsic(
+        "llvm.aarch64.neon.bfdot.v4f32.v8bf16", parts[0].getType(),
+        {parts[0], lanesAs(e, bf16, parts[2]), lanesAs(e, bf16, parts[1])});
+  });
+}
+
+Value moec::kernels::emitNeonOddBlock(Emitter &e, Value acc, Value a, Value w) {
+  Type bf16 = e.b.getBF16Type();
+  return e.callIntrinsic("llvm.aarch64.neon.bfmmla", acc.getType(),
+                         {acc, lanesAs(e, bf16, a), lanesAs(e, bf16, w)});
 }
 
 /// Products of the signed `element`s of two registers, neighbours added, in

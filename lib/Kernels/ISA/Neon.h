@@ -1,8 +1,8 @@
-//===- Neon.h - Integer products of AArch64 ---------------------*- C++ -*-===//
+//===- Neon.h - Products of AArch64 -----------------------------*- C++ -*-===//
 //
-// Part of moe-mlir. What DotQuads asks of AArch64. A vector of the kernels is
-// one or more registers of 128 bits; each of these is an instruction or a few
-// on every one of them. Operands are i32 lanes, as in DotQuads.h.
+// Part of moe-mlir. What DotPairs and DotQuads ask of AArch64. A vector of the
+// kernels is one or more registers of 128 bits; each of these is an instruction
+// or a few on every one of them. Operands are i32 lanes, as in DotQuads.h.
 //
 //===----------------------------------------------------------------------===//
 
@@ -16,6 +16,15 @@ namespace moec::kernels {
 /// acc + four products a lane: a signed, w signed (SDOT) or not (USDOT).
 mlir::Value emitNeonQuads(Emitter &e, mlir::Value acc, mlir::Value a,
                           mlir::Value w, bool isSigned);
+
+/// acc + two products of bf16 a lane: BFDOT. Types are DotPairs.h's.
+mlir::Value emitNeonOddPairs(Emitter &e, mlir::Value acc, mlir::Value a,
+                             mlir::Value w);
+
+/// One register: acc[2i + j] + the four products of a's i-th and w's j-th half,
+/// as BFDOT of the first pairs and then of the second: BFMMLA. a, w: i32 lanes.
+mlir::Value emitNeonOddBlock(Emitter &e, mlir::Value acc, mlir::Value a,
+                             mlir::Value w);
 
 /// Two products of 16 bits with sign a lane, as VPMADDWD: SMULL, ADDP.
 mlir::Value emitNeonPairs(Emitter &e, mlir::Value a, mlir::Value w);

@@ -42,8 +42,8 @@ std::vector<Variant> test::getVariants() {
   std::vector<Variant> list = {
       {"avx2-widen", machineOf("x86-64-v3", 8, Recipe::WidenFMA, false)},
       {"avx2-dot-emulated", machineOf("x86-64-v3", 8, Recipe::DotPairs, true)},
-      {"avx2-amx-emulated",
-       machineOf("x86-64-v3", 8, Recipe::TilePairs, true)}};
+      {"avx2-amx-emulated", machineOf("x86-64-v3", 8, Recipe::TilePairs, true)},
+      {"avx2-odd-emulated", machineOf("x86-64-v3", 8, Recipe::OddPairs, true)}};
   auto features = llvm::sys::getHostCPUFeatures();
   if (features.lookup("avx512f") && features.lookup("avx512bw") &&
       features.lookup("avx512vl") && features.lookup("avx512dq")) {
@@ -161,8 +161,8 @@ RuntimeValue RandomCase::makeArgument(unsigned number, RankedTensorType type,
       {all.data.begin() + first * width, all.data.begin() + last * width}));
 }
 
-std::vector<RuntimeValue>
-RandomCase::getArguments(int64_t first, int64_t last, Sequence &sequence) {
+std::vector<RuntimeValue> RandomCase::getArguments(int64_t first, int64_t last,
+                                                   Sequence &sequence) {
   assert(last <= rows && "not so many rows");
   std::vector<RuntimeValue> arguments;
   unsigned nextCache = 0;

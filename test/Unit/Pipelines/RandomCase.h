@@ -23,7 +23,7 @@ struct Variant {
 
 /// What this host can run: AVX2 and, if it has it, AVX-512; widening products,
 /// dot products of pairs, emulated where the instruction is missing, and matrix
-/// tiles, emulated.
+/// tiles and AArch64's products of pairs, emulated.
 std::vector<Variant> getVariants();
 
 /// The number in an environment variable.

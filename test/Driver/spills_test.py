@@ -44,6 +44,7 @@ ALLOWED = {("ymm", "tile_bf16_widen_6x16"): 2, ("ymm", "tile_int4_nl_6x16"): 1}
 # from the stack, at most three loads beside 20 or 24 of rows.
 RELOADS = {("ymm", rows): 3 for rows in (5, 6)}
 VECTOR = re.compile(r"%[xyz]mm\d|\b[qdsv]\d+\b")
+TILE = re.compile(r"tile_(\w+)_(\d+)x\d+(?:_stream)?$")
 STACK = re.compile(r"-?\d*\(%rsp[^)]*\)|\[sp\b[^]]*\]")
 
 
@@ -118,7 +119,7 @@ def row_counts(names):
     """Of each family the rows for which there is a tile."""
     counts = {}
     for name in names:
-        family, rows = re.match(r"tile_(\w+)_(\d+)x\d+(?:_stream)?$", name).groups()
+        family, rows = TILE.match(name).groups()
         counts.setdefault(family_of(family), set()).add(int(rows))
     return counts
 
@@ -142,7 +143,7 @@ def check(folder, machine, registers, limits, words, float_rows=False):
     assert row_counts(found) == expected, (machine, row_counts(found))
     loops = 0
     for name, body in found.items():
-        stem, rows = re.match(r"tile_(\w+)_(\d+)x\d+$", name).groups()
+        stem, rows = TILE.match(name).groups()
         family = family_of(stem)
         text = "\n".join(body)
         used = {"q": r"\bv\d+\.4s", "ymm": "%ymm", "zmm": "%zmm"}[registers]

@@ -7,7 +7,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ISA/DotPairs.h"
 #include "ISA/Neon.h"
 #include "TileBuilder.h"
 

@@ -40,11 +40,11 @@ class Costs:
         return self.active_bytes + self.plain * (self.head + 2 * self.hidden * self.layers * position)
 
 
-def obstacle(folder, size):
-    """Why there is no room for a model of this size, or None."""
-    free = shutil.disk_usage(folder).free
-    if free < 1.1 * size:
-        return f"{folder} has {free / 1e9:.0f} GB free, the model needs {1.1 * size / 1e9:.0f} (--work names a folder)"
+def obstacle(folder, size, on_disk=None):
+    """Why there is no room for models of this size in all, or None; `on_disk`: with what is only there."""
+    free, wanted = shutil.disk_usage(folder).free, 1.1 * (on_disk or size)
+    if free < wanted:
+        return f"{folder} has {free / 1e9:.0f} GB free, the model needs {wanted / 1e9:.0f} (--work names a folder)"
     lines = dict(line.split(":") for line in open("/proc/meminfo"))
     memory = int(lines["MemAvailable"].split()[0]) * 1024
     if memory < 1.05 * size:

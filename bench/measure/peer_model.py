@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import typing
 
-from . import host, layer, model, peer_setup, rounds, script
+from . import host, layer, model, peer_setup, rounds, script, weights
 
 FORMATS = {"bf16": "bf16", "int8": "q8_0", "int4": "q4_0"}  # ours: a GGUF's
 
@@ -25,6 +25,17 @@ def ik_seconds(path, prompt, generate, threads):
     return json.loads(done.stdout)["seconds"]
 
 
+class PeerFailure(Exception):
+    """Why a peer's models are given up; what fails of ours ends the run."""
+
+
+def of_peer(action):
+    try:
+        return action()
+    except (subprocess.CalledProcessError, OSError) as error:
+        raise PeerFailure(script.failure(error)) from error
+
+
 @dataclasses.dataclass(frozen=True)
 class Engine:
     """What runs a peer's whole models."""
@@ -40,8 +51,10 @@ def fitting_layers(args, folder, kind):
     for layers in sorted({args.layers, 8, 4}, reverse=True):
         if layers > args.layers:
             continue
-        size = model.Costs(model.OLMOE | {"num_hidden_layers": layers}, kind).bytes
-        reason = model.obstacle(folder, 2 * size)
+        size, plain = (model.Costs(model.OLMOE | {"num_hidden_layers": layers}, each).bytes
+                       for each in (kind, weights.TYPES["bf16"]))
+        # A GGUF is quantised from one of bf16.
+        reason = model.obstacle(folder, 2 * size, 2 * size + (plain if kind.is_quantised() else 0))
         if not reason:
             return layers
         print(f"whole models of {layers} layers, {kind.name}: skipped: {reason}", flush=True)
@@ -56,6 +69,8 @@ def make_gguf(folder, form, architecture):
     if form == "bf16":
         return path
     made = folder / f"{form}.gguf"
+    if "llama.cpp" not in peer_setup.known_versions():
+        raise PeerFailure("llama.cpp's llama-quantize makes its file: bench/peers.py setup --peer llama.cpp")
     host.run([peer_setup.LLAMA.build() / "bin/llama-quantize", "--pure", "--token-embedding-type", "bf16",
               "--output-tensor-type", "bf16", path, made, form.upper()], check=True, capture_output=True)
     path.unlink()
@@ -75,12 +90,12 @@ def make_round(now, work, ours, theirs):
 def run_peer(run, name, folder, executable, costs, kind):
     """All workloads beside one peer; its file lasts as long."""
     engine, form = ENGINES[name], FORMATS[kind.name]
-    path = make_gguf(folder, form, engine.architecture)
+    path = of_peer(lambda: make_gguf(folder, form, engine.architecture))
     for threads in run.args.threads:
         now = run.ceilings.both(kind.recipes, threads)
         for test, prompt, generate, work in model.workloads(costs):
             run.add(lambda: make_round(now, work, lambda: model.speed(executable, prompt, generate, threads),
-                                       lambda: engine.seconds(path, prompt, generate, threads)),
+                                       lambda: of_peer(lambda: engine.seconds(path, prompt, generate, threads))),
                     peer=name, format=form, ours=kind.name, workload=f"OLMoE-1B-7B, {costs.layers} layers, {test}",
                     tokens=prompt or generate, threads=threads)
             run.write()
@@ -99,8 +114,8 @@ def run_kind(run, names, kind):
         for name in names:
             try:
                 run_peer(run, name, folder, executable, model.Costs(config, kind), kind)
-            except (subprocess.CalledProcessError, OSError) as error:
-                print(f"{name} {FORMATS[kind.name]}: given up: {script.failure(error)}", flush=True)
+            except PeerFailure as why:
+                print(f"{name} {FORMATS[kind.name]}: given up: {why}", flush=True)
 
 
 def run(run):

@@ -63,7 +63,7 @@ llvm::Error Compilation::checkAttention() {
         each.kernels.recipe != kernels::Recipe::DotPairs)
       return makeError(
           "--attention=bf16: expected bf16 weights and a target "
-          "that multiplies pairs of bf16, found " +
+          "with the recipe bf16-dot-pairs, found " +
           StringRef(::moe::elementName(config->weightType)).lower() + " on " +
           each.cpuName());
   return llvm::Error::success();

@@ -156,8 +156,8 @@ fromX86Features(MachineDescription machine, const llvm::StringMap<bool> &has,
 }
 
 /// Two registers of 128 bits make a vector of 8 lanes: so tiles are AVX2's,
-/// whose 16 registers of 256 bits are 32 of these, and so are all bits but
-/// those of BFDOT, which rounds as no instruction of x86 (docs/numerics.md).
+/// whose 16 registers of 256 bits are 32 of these, and so are all bits. But
+/// BFDOT's are its own: it rounds as no instruction of x86 (docs/numerics.md).
 static llvm::Expected<MachineDescription>
 fromAArch64Features(MachineDescription machine,
                     const llvm::StringMap<bool> &has, bool emulateISA) {

@@ -37,7 +37,7 @@ GroupLines::GroupLines(TileBuilder &tile, Value group)
 /// Fetches as many lines as the group has and those of its scales, into the
 /// second-level cache: what TileBuilder::prefetch does line by line, with one
 /// address a panel. A core waits for few lines of its own at once (Zen 4: 20
-/// GB/s), its prefetcher for more: where nothing else takes time (streams),
+/// GB/s), its prefetcher for more: where little else takes time (streams),
 /// only the first line is fetched, and the prefetcher does the rest (OLMoE's
 /// layer, nibbles at T=1: 27 GB/s).
 void GroupLines::prefetch() {

@@ -279,7 +279,9 @@ static func::FuncOp getMatrixTile(ModuleOp module, const Target &target,
   Value rows = function.getArgument(0);
   auto args = function.getArguments().drop_front();
   TileBuilder tile = TileBuilder::of(e, family, most, panels,
-                                     streamsOf(target, family, most) > 1, args);
+                                     fetchesAsStream(target, family, most,
+                                                     /*inStreams=*/false),
+                                     args);
   Value aStart = e.add(e.addressOf(tile.a), e.mul(tile.aOffset, 4));
   MatrixTile builder{e,        family,
                      rowTiles, rows,

@@ -62,7 +62,7 @@ static int64_t countRegisters(const Target &target, const TileFamily &family,
     return vectors * (rows + 3 + hasMinimum) + 3;
   }
   int64_t operands = countOperands(family, rows, vectors, false);
-  if (!family.isPairs()) // which only wait for one row after the other
+  if (!family.isPairs()) // whose weights always wait for row after row
     operands = std::min(operands, countOperands(family, rows, vectors, true));
   if (family.format == lm::Format::F16)
     operands += kPartingRegisters;
@@ -133,13 +133,16 @@ int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
   // Sums of integers, or scales and weights, take as many registers as sums.
   if (lm::isQuantised(family.format)) {
     int64_t most = family.isDequantised() ? 4 : 8;
-    // Bytes take one instruction a line and row: up to four rows the machine's
-    // prefetcher feeds a tile faster than it may fetch itself (OLMoE's layer,
-    // int8 at T=32 on Zen 4: 68 -> 75 % of the floor). Nibbles take more
-    // instructions a line, floats more rows: there every line is fetched.
-    bool isBytes = family.recipe == Recipe::GroupSums &&
-                   !lm::QuantisedLayout::of(family.format).isNibbles();
-    if (!isWide || rows > (isBytes ? 4 : 2))
+    // By VPDPBUSD bytes take one instruction a line and row: up to four rows
+    // the machine's prefetcher feeds a tile faster than it may fetch itself
+    // (OLMoE's layer at T=16 on Zen 4: int8 74 -> 81 % of the floor,
+    // int8_channel 73 -> 84). Nibbles take more instructions a line: from three
+    // rows on it is slower.
+    bool isLight = family.recipe == Recipe::GroupSums &&
+                   byteDotOf(target, family.format) == ByteDot::Quads &&
+                   !lm::QuantisedLayout::of(family.format).isNibbles() &&
+                   !target.prefetchLines;
+    if (!isWide || rows > (isLight ? 4 : 2))
       return 1;
     return std::min(target.streamPanels, std::max<int64_t>(most / rows, 2));
   }
@@ -159,10 +162,17 @@ int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
 /// to set the machine's own prefetcher going before a page begins.
 static constexpr int64_t kPageLead = 32;
 
-/// Whether a tile of `rows` rows is one of several of more rows, at times.
+/// Whether a tile of `rows` rows is one of several of more rows, at times. One
+/// matrix tile serves all.
 static bool isPartOfBlocks(const Target &target, const TileFamily &family,
                            int64_t rows) {
-  return rows >= (family.maxRows(target) + 1) / 2;
+  return !family.isMatrix() && rows >= (family.maxRows(target) + 1) / 2;
+}
+
+/// Whether streams fetch in another way than blocks of rows.
+static bool areStreamsApart(const Target &target) {
+  return target.prefetchLines != target.blockPrefetchLines ||
+         target.blockPrefetchLevel != 1;
 }
 
 bool moec::kernels::fetchesAsStream(const Target &target,
@@ -358,7 +368,8 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   bool asStream = fetchesAsStream(target, family, rows, inStreams);
   std::string name = "tile_" + family.name() + "_" + std::to_string(rows) +
                      "x" + std::to_string(panels * 16);
-  if (asStream && isPartOfBlocks(target, family, rows))
+  if (asStream && isPartOfBlocks(target, family, rows) &&
+      areStreamsApart(target))
     name += "_stream";
   if (auto known = module.lookupSymbol<func::FuncOp>(name))
     return known;

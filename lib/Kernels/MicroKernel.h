@@ -73,7 +73,7 @@ int64_t streamsOf(const Target &target, const TileFamily &family, int64_t rows);
 
 /// Whether a tile of `rows` rows fetches as streams do. One of a pair of panels
 /// does so, too, unless such tiles are blocks of more rows, which fetch for
-/// each other: then it is a function of its own.
+/// each other: then it is a function of its own, where the two ways differ.
 bool fetchesAsStream(const Target &target, const TileFamily &family,
                      int64_t rows, bool inStreams);
 

@@ -18,8 +18,8 @@ def fail(path, prompt, generate, threads):
 
 
 class FailingPeerTest(unittest.TestCase):
-    def run_kind(self, engines):
-        """(peers with rows, what was printed)"""
+    def run_kind(self, engines, speed=lambda *_: 2.0):
+        """(peers with rows, what was printed); `speed`: ours."""
         rows, printed = [], io.StringIO()
 
         def add(make, **cell):
@@ -34,7 +34,7 @@ class FailingPeerTest(unittest.TestCase):
                 path.touch()
                 return path
             with mock.patch.multiple(peer_model, ENGINES=engines, make_gguf=make_gguf, fitting_layers=lambda *_: 1), \
-                    mock.patch.multiple(peer_model.model, compile_model=lambda *_: ("model", ""), speed=lambda *_: 2.0):
+                    mock.patch.multiple(peer_model.model, compile_model=lambda *_: ("model", ""), speed=speed):
                 peer_model.run_kind(run, list(engines), weights.TYPES["int8"])
         return rows, printed.getvalue()
 
@@ -50,6 +50,10 @@ class FailingPeerTest(unittest.TestCase):
             raise FileNotFoundError(2, "No such file or directory", "/peers/program")
         rows, printed = self.run_kind({"bad": peer_model.Engine("olmoe", missing)})
         self.assertEqual((rows, printed), ([], "bad q8_0: given up: /peers/program: No such file or directory\n"))
+
+    def test_what_fails_of_ours_ends_the_run(self):
+        with self.assertRaises(subprocess.CalledProcessError):
+            self.run_kind({"good": peer_model.Engine("olmoe", lambda *_: 3.0)}, speed=fail)
 
 
 if __name__ == "__main__":

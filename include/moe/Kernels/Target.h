@@ -62,7 +62,7 @@ struct Target {
   /// Bytes of packed rows that should stay in the second-level cache.
   int64_t rowBudget = 512 * 1024;
 
-  /// Panels of a register tile of one or two rows with vectors of 16 lanes,
+  /// Panels of a register tile of a few rows with vectors of 16 lanes,
   /// each from another part of the weight: streams that a thread reads from
   /// memory at once, while nothing else hides its latency (streamsOf,
   /// MicroKernel.h).

@@ -172,8 +172,9 @@ Fetch MatmulEmitter::planFetch(Value count, Value blocks) {
   auto leadFor = [&](bool asStream) {
     return e.index(std::min(leadOf(e.target, family, asStream), weight.lines));
   };
-  Value ahead =
-      e.select(e.lessEqual(count, e.index(few)), leadFor(true), leadFor(false));
+  Value ahead = leadFor(false);
+  if (few)
+    ahead = e.select(e.lessEqual(count, e.index(few)), leadFor(true), ahead);
   return {
       e.select(isAlone, ahead, e.index(2 * weight.lines)),
       e.select(isAlone, e.index(weight.lines), e.index(1)),

@@ -81,11 +81,15 @@ int main(int count, char **words) {
   if (count != 5)
     fail("usage: ik_model MODEL.gguf PROMPT GENERATE THREADS");
   int prompt = std::atoi(words[2]), generate = std::atoi(words[3]);
+  int threads = std::atoi(words[4]);
+  if (threads < 1 || (prompt < 1) == (generate < 1))
+    fail("expected PROMPT or GENERATE from 1 on, the other 0, and THREADS from "
+         "1 on");
   llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
   llama_backend_init();
   llama_model *model = load(words[1]);
   llama_context *context =
-      newContext(model, std::max(prompt, generate), std::atoi(words[4]));
+      newContext(model, std::max(prompt, generate), threads);
   int calls = prompt ? 1 : generate, tokens = std::max(prompt, 1);
   int vocabulary = llama_n_vocab(model);
   run(context, vocabulary, calls, tokens);

@@ -38,8 +38,9 @@ class Layer:
         self.generator = np.random.default_rng(0)
         self.kept = []  # constants share memory with these
         self.router = self.normal((experts, hidden), hidden ** -0.5)
-        self.gate, self.up = (self.normal((width, hidden), 0.02) for _ in range(2))
-        self.down = self.normal((hidden, width), 0.02)
+        shapes = {"gate": (width, hidden), "up": (width, hidden), "down": (hidden, width)}
+        self.given = {name: self.normal(shape, 0.02) for name, shape in shapes.items()}
+        self.exact = dict(self.given)  # what the format makes of them
         options = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads,
                    "ENABLE_CPU_PINNING": True}
         if form not in GROUPS:  # else its default: bf16 where the processor has it
@@ -56,12 +57,11 @@ class Layer:
         return op.constant(self.kept[-1], shared_memory=True)
 
     def weight(self, name):
-        """[experts, rows, columns] of what `name` holds, which becomes what the format makes of it."""
-        tile = getattr(self, name)
+        """[experts, rows, columns] of what `name` holds, in the format."""
+        tile = self.given[name]
         if self.form not in GROUPS:
             return self.shared(repeated(tile, self.experts))
-        packed, scales, exact = quantize(tile, GROUPS[self.form])
-        setattr(self, name, exact)
+        packed, scales, self.exact[name] = quantize(tile, GROUPS[self.form])
         shape = [self.experts, *scales.shape[:2], GROUPS[self.form]]
         whole = self.shared(repeated(packed, self.experts), ov.Type.i4, ov.Shape(shape))
         plain = op.multiply(op.convert(whole, "f16"), self.shared(repeated(scales, self.experts)))
@@ -104,8 +104,8 @@ class Layer:
         logits = self.router @ x
         shares = np.exp(logits - logits.max())
         taken = np.sort(shares)[-self.top_k:].sum() / shares.sum()
-        gate = self.gate @ x
-        expected = taken * (self.down @ (gate / (1 + np.exp(-gate)) * (self.up @ x)))
+        gate = self.exact["gate"] @ x
+        expected = taken * (self.exact["down"] @ (gate / (1 + np.exp(-gate)) * (self.exact["up"] @ x)))
         return float(np.linalg.norm(result[0] - expected) / np.linalg.norm(expected))
 
 

@@ -19,13 +19,22 @@ using namespace moec;
 using lm::Layout;
 using lm::PackedType;
 
-/// f32 -> bf16, round to nearest even.
+/// f32 -> bf16, round to nearest even. No branch: a loop of it is vectors.
 static uint16_t toBF16(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, 4);
-  if (std::isnan(value))
-    return (bits >> 16) | 0x40;
-  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  uint32_t bits = llvm::bit_cast<uint32_t>(value);
+  uint32_t quiet = (bits >> 16) | 0x40;
+  uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  return std::isnan(value) ? quiet : rounded;
+}
+
+/// Two bytes an element, wherever `out` lies.
+template <typename Convert>
+static void writeHalves(llvm::ArrayRef<float> wide, char *out,
+                        Convert convert) {
+  for (size_t i = 0; i < wide.size(); ++i) {
+    uint16_t half = convert(wide[i]);
+    std::memcpy(out + 2 * i, &half, 2);
+  }
 }
 
 namespace {
@@ -53,11 +62,10 @@ public:
       std::memcpy(out, wide.data(), elements() * 4);
       return;
     }
-    bool bf16 = type.getFormat() == lm::Format::BF16;
-    for (auto [i, value] : llvm::enumerate(wide)) {
-      uint16_t half = bf16 ? toBF16(value) : lm::toHalf(value);
-      std::memcpy(out + 2 * i, &half, 2);
-    }
+    if (type.getFormat() == lm::Format::BF16)
+      writeHalves(wide, out, toBF16);
+    else
+      writeHalves(wide, out, lm::toHalf);
   }
 
 private:
@@ -216,23 +224,39 @@ static void addJobs(PackedType type, const RowReader &reader,
 static constexpr std::launch kThreadIfPossible =
     std::launch::async | std::launch::deferred;
 
-/// Packs jobs [begin, end) at once, each into its own buffer.
-static void runJobs(llvm::ArrayRef<PackJob> jobs,
-                    llvm::MutableArrayRef<std::vector<char>> buffers) {
-  std::vector<std::future<void>> others;
-  for (size_t i = 1; i < jobs.size(); ++i)
-    others.push_back(std::async(kThreadIfPossible, [&, i] {
-      buffers[i].resize(jobs[i].bytes);
-      packPanels(jobs[i].type, *jobs[i].reader, jobs[i].expert, jobs[i].first,
-                 jobs[i].count, buffers[i]);
-    }));
-  if (!jobs.empty()) {
-    buffers[0].resize(jobs[0].bytes);
-    packPanels(jobs[0].type, *jobs[0].reader, jobs[0].expert, jobs[0].first,
-               jobs[0].count, buffers[0]);
+namespace {
+/// What one job packs, and when it has.
+struct PackedRun {
+  std::vector<char> bytes;
+  std::future<void> packed;
+
+  void start(const PackJob &job) {
+    bytes.resize(job.bytes);
+    packed = std::async(kThreadIfPossible, [this, &job] {
+      packPanels(job.type, *job.reader, job.expert, job.first, job.count,
+                 bytes);
+    });
   }
-  for (std::future<void> &other : others)
-    other.get();
+};
+} // namespace
+
+/// Packs with `threads` threads, ahead of `sink`, which gets each job's bytes
+/// in order: the processors pack while the disk writes.
+static llvm::Error
+runJobs(llvm::ArrayRef<PackJob> jobs, unsigned threads,
+        llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)> sink) {
+  std::vector<PackedRun> runs(threads + 1);
+  for (size_t i = 0; i < std::min<size_t>(threads, jobs.size()); ++i)
+    runs[i].start(jobs[i]);
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    PackedRun &run = runs[i % runs.size()];
+    run.packed.get();
+    if (size_t next = i + threads; next < jobs.size())
+      runs[next % runs.size()].start(jobs[next]);
+    if (llvm::Error error = sink(run.bytes))
+      return error;
+  }
+  return llvm::Error::success();
 }
 
 std::vector<WeightPlacement> moec::takePlacements(ModuleOp module) {
@@ -252,7 +276,6 @@ llvm::Error moec::packWeights(
     const moe::ModelConfig &config, unsigned threads,
     llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)> sink) {
   int64_t written = 0;
-  std::vector<std::vector<char>> buffers(std::max(1u, threads));
   for (const WeightPlacement &weight : placements) {
     std::vector<char> padding(weight.offset - written, 0);
     if (llvm::Error error = sink(padding))
@@ -263,15 +286,8 @@ llvm::Error moec::packWeights(
       return reader.takeError();
     std::vector<PackJob> jobs;
     addJobs(weight.type, *reader, jobs);
-    llvm::ArrayRef<PackJob> left(jobs);
-    while (!left.empty()) {
-      size_t now = std::min(left.size(), buffers.size());
-      runJobs(left.take_front(now), buffers);
-      for (size_t i = 0; i < now; ++i)
-        if (llvm::Error error = sink(buffers[i]))
-          return error;
-      left = left.drop_front(now);
-    }
+    if (llvm::Error error = runJobs(jobs, std::max(1u, threads), sink))
+      return error;
     written = weight.offset + weight.type.getBytes();
   }
   return llvm::Error::success();

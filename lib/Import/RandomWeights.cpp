@@ -39,6 +39,26 @@ int32_t nearNormal(uint64_t bits) {
   return sum - 2 * 65535;
 }
 
+// A version of a loop for each width of vectors, chosen when it first runs:
+// multiplying 64-bit lanes needs AVX-512, and the rest of this program is
+// built for any machine of its architecture.
+#if defined(__x86_64__) && defined(__ELF__)
+#define MOE_VECTOR_VERSIONS                                                    \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define MOE_VECTOR_VERSIONS
+#endif
+
+/// Element c of `out` from number c + 1 of the sequence that starts at
+/// `counter`. Integers up to one exact conversion and one product: the same in
+/// every version.
+MOE_VECTOR_VERSIONS
+void fillNearNormal(uint64_t counter, float scale, float *out, size_t count) {
+  for (size_t c = 0; c < count; ++c)
+    out[c] =
+        static_cast<float>(nearNormal(mix(counter + golden * (c + 1)))) * scale;
+}
+
 class RandomWeights : public WeightSource {
 public:
   RandomWeights(const ModelConfig &config, uint64_t seed)
@@ -69,10 +89,7 @@ public:
     uint64_t counter =
         mix(keys[indexOf(weight)] +
             golden * static_cast<uint64_t>(expert * weight.rows() + row));
-    for (float &value : out) {
-      counter += golden;
-      value = static_cast<float>(nearNormal(mix(counter))) * scale;
-    }
+    fillNearNormal(counter, scale, out.data(), out.size());
   }
 
 private:

@@ -18,6 +18,8 @@ CONTEXTS = (512, 4096, 16384)
 ATTENTION = (("olmoe", 16, 16, "bf16", "f32"), ("olmoe", 16, 16, "bf16", "bf16"), ("olmoe", 16, 16, "f32", "f32"),
              ("olmoe", 16, 16, "i8", "f32"), ("qwen3", 32, 4, "bf16", "f32"))
 ATTENTION_CEILINGS = {"f32": ("f32-fma",), "bf16": ("bf16-pairs",)}
+# Digits of a byte as which products with q8_0 take a number, where four bytes are multiplied at once (docs/numerics.md).
+DIGITS = 3
 ATTENTION_TOLERANCES = {"f32": 1e-4, "bf16": 2e-2}
 ELEMENT_BYTES = {"f32": 4, "bf16": 2, "i8": 1}
 CHUNK = 512  # rows of an attention call during prefill
@@ -146,6 +148,13 @@ def run_layer_parts(run, shape_name, kind):
                              "threads": threads, "recipe": parts.recipe, "rounds": run.collect(make)})
 
 
+def attention_ceiling(ceilings, element, products):
+    """Recipes of a ceiling, and how many of its products one of attention takes."""
+    if element == "i8" and any("vpdpbusd" in name for name in ceilings.loops.get("int8-rows", ())):
+        return ("int8-rows",), DIGITS
+    return ATTENTION_CEILINGS[products], 1
+
+
 class Attention:
     """Causal attention over caches that together exceed the last-level cache, called in turn."""
 
@@ -216,14 +225,15 @@ func.func @fill(%k: {kv}, %v: {kv}, %cache: {state}, %at: index) {{
         q, found = (weights.from_bits(a[last:], self.query) for a in (q, self.function.results[0]))
         return reference.error(found, reference.attention(q, *rounded, self.heads, self.at + last, self.scale))
 
-    def round(self, ceilings):
+    def round(self, ceilings, digits=1):
+        """`digits`: products of the compute ceiling in one of attention."""
         drawn = [self.arguments() for _ in range(self.calls)]
         round_ = rounds.one(ceilings, lambda: {"seconds": [self.function.run(*given, self.at) for given in drawn]})
         top = rounds.ceiling(round_)
         seen = sum(self.at + t + 1 for t in range(self.rows))  # causal: only what a row sees
         flops, size = 4 * self.heads * self.size * seen, self.position_bytes * (self.at + self.rows)
         return {**round_, "flops": flops, "bytes": [size] * self.calls,
-                "floors": [max(flops / top["compute"], size / top["read"])] * self.calls}
+                "floors": [max(digits * flops / top["compute"], size / top["read"])] * self.calls}
 
 
 def run_attention(run):
@@ -232,10 +242,11 @@ def run_attention(run):
             contexts = CONTEXTS[1:2] if run.args.quick and number else CONTEXTS
             attention = Attention(run.args.moec, pathlib.Path(folder), run.args.target, heads, kv_heads, element, products)
             for threads, context in itertools.product(run.args.threads, contexts):
-                now = run.ceilings.both(ATTENTION_CEILINGS[products], threads)
+                recipes, digits = attention_ceiling(run.ceilings, element, products)
+                now = run.ceilings.both(recipes, threads)
                 for rows, phase in ((min(CHUNK, context), "prefill"), (1, "decode")):
                     attention.prepare(rows, context, threads)
-                    error, found = attention.check(), run.collect(lambda: attention.round(now))
+                    error, found = attention.check(), run.collect(lambda: attention.round(now, digits))
                     run.add(f"attention {phase} {name} {element} by {products} {context} t={threads}",
                             {"kind": "attention", "shape": name, "cache": element, "products": products, "phase": phase,
                              "context": context, "tokens": rows, "threads": threads, "error": error,

@@ -11,6 +11,7 @@
 #include "dialects/MoE/Transforms/BufferContext.h"
 #include "lib/Kernels/Matmul.h"
 #include "lib/Kernels/OpKernels.h"
+#include "lib/Kernels/RowDigits.h"
 #include "lib/Kernels/StepParts.h"
 
 #include "llvm/ADT/MapVector.h"
@@ -78,14 +79,14 @@ static std::string formOf(const PackedWeight &weight, Value x,
                        most);
 }
 
-static std::string typesOf(lm::StateType cache) {
+static std::string typesOf(lm::StateType cache, const Target &target) {
   std::string text;
   llvm::raw_string_ostream os(text);
   llvm::interleave(
       cache.getElementTypes(), os,
       [&](Type type) {
         if (lm::StateType::isQuantised(type))
-          os << "q8_0";
+          os << "q8_0" << (hasQuads(target) ? " (integers)" : "");
         else
           os << type;
       },
@@ -125,7 +126,7 @@ static std::string variantOf(Operation *op, const Target &target) {
       .Case([&](lm::AttentionOp attention) {
         lm::StateType cache = attention.getCacheType();
         os << attention.getHeads() << " heads on " << cache.getHeads()
-           << ", cache of " << typesOf(cache);
+           << ", cache of " << typesOf(cache, target);
         if (attention.getWindow())
           os << ", window " << attention.getWindow();
       });

@@ -1,8 +1,9 @@
 //===- AttentionSegment.cpp - Softmax of one segment of positions ---------===//
 //
-// Part of moe-mlir. Tiles read f32 and bf16 where they lie; a block of f16 or
-// q8_0 is brought into f32 once for all queries of a unit, unless they are few.
-// Products are in AttentionTile.cpp.
+// Part of moe-mlir. Tiles read f32 and bf16 where they lie; a block of f16, or
+// of q8_0 that does not lie in fours, is brought into f32 once for all queries
+// of a unit, unless they are few. Products are in AttentionTile.cpp, those with
+// q8_0 in fours in AttentionQuads.cpp.
 //
 //===----------------------------------------------------------------------===//
 
@@ -63,6 +64,8 @@ void SegmentEmitter::placeScratch(Value scratch) {
   if (shape.cache.hasScales()) {
     keyScales = place(MemRefType::get({kBlock}, f32));
     valueScales = place(MemRefType::get({kBlock}, f32));
+    queryDigits = place(RowDigits::typeOf(e, kUnit, shape.cache.size()));
+    weightDigits = place(RowDigits::typeOf(e, 1, kBlock));
   }
 }
 
@@ -108,9 +111,17 @@ Value SegmentEmitter::storeWeights(Value p, Value u, int64_t column) {
                               ValueRange{u, e.index(column)});
     p = e.select(areShort, e.widen(rounded), p);
   }
-  Value at = e.index(column);
-  e.store(valueScales ? e.mulf(p, e.load(valueScales, {at})) : p, scores,
-          {u, at});
+  Value at = e.index(column), scaled = p;
+  if (valueScales)
+    scaled = e.mulf(p, e.load(valueScales, {at}));
+  // Integers are multiplied whether a position is seen or not: what scale one
+  // has that is not is no number to rely on.
+  if (shape.cache.valuesAreQuads(e))
+    scaled =
+        e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, p,
+                                       e.splat(0.0)),
+                 p, scaled);
+  e.store(scaled, scores, {u, at});
   return p;
 }
 
@@ -197,13 +208,13 @@ Value SegmentEmitter::isReadAsBlock(HalfIs is) {
   return result;
 }
 
-/// Runs `body` where a half of this element type, in rows of `columns`, is
-/// brought into f32 for tiles.
-void SegmentEmitter::whenWidened(Type element, int64_t columns,
+/// Runs `body` where this half, in rows of `columns`, is brought into f32 for
+/// tiles.
+void SegmentEmitter::whenWidened(const CacheHalf &half, int64_t columns,
                                  function_ref<void()> body) {
-  if (element.isBF16())
+  if (half.perStep > 1)
     return;
-  if (!element.isF32())
+  if (!half.element.isF32())
     return e.when(
         areFew, [] {}, body);
   if (columns % kMostLanes)
@@ -239,12 +250,12 @@ void SegmentEmitter::placeTiles(Value block) {
 void SegmentEmitter::widen(Value block) {
   const KVCache &cache = shape.cache;
   cache.withKeys(e, [&](const CacheHalf &half) {
-    whenWidened(half.element, kBlock, [&] {
+    whenWidened(half, kBlock, [&] {
       KeyBlock(e, cache, half, kvHead, block).widen(wideKeys);
     });
   });
   cache.withValues(e, [&](const CacheHalf &half) {
-    whenWidened(half.element, cache.size(), [&] {
+    whenWidened(half, cache.size(), [&] {
       ValueBlock(e, cache, half, kvHead, block).widen(wideValues);
     });
   });
@@ -256,6 +267,8 @@ template <typename Block>
 void SegmentEmitter::withTile(Value block, WithHalf with, HalfIs is,
                               function_ref<void(const Block *)> body) {
   (shape.cache.*with)(e, [&](const CacheHalf &half) {
+    if (half.isQuads())
+      return;
     whenReadAsBlock(half.element, [&] {
       Block cells(e, shape.cache, half, kvHead, block);
       body(&cells);
@@ -279,9 +292,9 @@ void SegmentEmitter::eachVisible(Value n, Value first, Value size,
   });
 }
 
-/// Scores and softmax of a tile's queries; those of a whole tile share the
-/// loads of K.
-void SegmentEmitter::scoreTile(Value block, Value n, Value first, Value size) {
+/// Scores of a tile's queries in f32; those of a whole tile share the loads of
+/// K.
+void SegmentEmitter::dotTile(Value block, Value n, Value first, Value size) {
   e.when(
       e.equal(size, e.index(kTile)),
       [&] {
@@ -293,11 +306,35 @@ void SegmentEmitter::scoreTile(Value block, Value n, Value first, Value size) {
       [&] {
         eachVisible(n, first, size, [&](Value m, Value u, Range) {
           shape.cache.withKeys(e, [&](const CacheHalf &half) {
+            if (half.isQuads())
+              return;
             KeyBlock keys(e, shape.cache, half, kvHead, block);
             dotKeys(1, m, u, &keys);
           });
         });
       });
+}
+
+/// Runs `inQuads` where `areQuads`, which may be null.
+static void whenQuads(Emitter &e, Value areQuads, function_ref<void()> inQuads,
+                      function_ref<void()> otherwise) {
+  areQuads ? e.when(areQuads, inQuads, otherwise) : otherwise();
+}
+
+/// Scores and softmax of a tile's queries.
+void SegmentEmitter::scoreTile(Value block, Value n, Value first, Value size) {
+  whenQuads(
+      e, shape.cache.keysAreQuads(e),
+      [&] {
+        shape.cache.withKeys(e, [&](const CacheHalf &half) {
+          if (!half.isQuads())
+            return;
+          KeyBlock keys(e, shape.cache, half, kvHead, block);
+          eachVisible(n, first, size,
+                      [&](Value, Value u, Range) { dotQuads(u, keys); });
+        });
+      },
+      [&] { dotTile(block, n, first, size); });
   eachVisible(n, first, size,
               [&](Value m, Value u, Range) { addSoftmax(m, u); });
 }
@@ -314,14 +351,17 @@ SegmentEmitter::Range SegmentEmitter::common(Value n, Value first, Value size) {
           e.select(isWhole, range.end, base)};
 }
 
-/// Adds the values of a tile's queries, which share the loads of V at the
+/// Adds the values of a tile's queries in f32; they share the loads of V at the
 /// positions that all of them see; before and after those each query reads its
 /// own.
-void SegmentEmitter::addTile(Value block, Value n, Value first, Value size) {
+void SegmentEmitter::addSharedValues(Value block, Value n, Value first,
+                                     Value size) {
   Range shared = common(n, first, size);
   auto addOwn = [&](function_ref<Range(Range)> cut) {
     eachVisible(n, first, size, [&](Value, Value u, Range range) {
       shape.cache.withValues(e, [&](const CacheHalf &half) {
+        if (half.isQuads())
+          return;
         ValueBlock values(e, shape.cache, half, kvHead, block);
         addValues(1, u, cut(range), &values);
       });
@@ -339,6 +379,21 @@ void SegmentEmitter::addTile(Value block, Value n, Value first, Value size) {
   addOwn([&](Range own) -> Range {
     return {e.max(own.first, shared.end), own.end};
   });
+}
+
+void SegmentEmitter::addTile(Value block, Value n, Value first, Value size) {
+  whenQuads(
+      e, shape.cache.valuesAreQuads(e),
+      [&] {
+        shape.cache.withValues(e, [&](const CacheHalf &half) {
+          if (!half.isQuads())
+            return;
+          ValueBlock values(e, shape.cache, half, kvHead, block);
+          eachVisible(n, first, size,
+                      [&](Value, Value u, Range) { addQuads(u, values); });
+        });
+      },
+      [&] { addSharedValues(block, n, first, size); });
 }
 
 /// Queries of no whole tile wait for memory, which changes from keys to values
@@ -429,6 +484,7 @@ func::FuncOp moec::kernels::getSegmentFunction(Emitter &e, lm::AttentionOp op) {
   SegmentEmitter segment(inner, shape, scale, args[4], args[8], args[9]);
   segment.placeScratch(args[10]);
   segment.clear(count);
+  segment.storeQueryDigits(n, count);
   Value from = inner.mul(args[7], kSegment);
   Value to = inner.add(from, kSegment);
   if (e.target.blocksFromChunk) {

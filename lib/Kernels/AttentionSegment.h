@@ -12,6 +12,7 @@
 #define MOE_LIB_KERNELS_ATTENTIONSEGMENT_H
 
 #include "KVCache.h"
+#include "RowDigits.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace moec::kernels {
@@ -49,7 +50,11 @@ struct AttentionShape {
   /// Bytes of a slot's own scratch for getSegmentFunction.
   int64_t scratchBytes() const {
     return cache.wideBytes() + kUnit * (kBlock * (4 + 2) + kMostLanes * 4) +
-           (cache.hasScales() ? 2 * kBlock * 4 : 0);
+           (cache.hasScales() ? 2 * kBlock * 4 + digitBytes() : 0);
+  }
+  int64_t digitBytes() const {
+    return RowDigits::bytesOf(kUnit, cache.size()) +
+           RowDigits::bytesOf(1, kBlock);
   }
 };
 

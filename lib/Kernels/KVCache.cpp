@@ -6,6 +6,7 @@
 
 #include "KVCache.h"
 #include "OpKernels.h"
+#include "RowDigits.h"
 
 using namespace mlir;
 using namespace moec::kernels;
@@ -62,41 +63,58 @@ Value KVCache::isType(Emitter &e, Value number, Type element) const {
   return e.equal(number ? number : e.index(0), e.index(i));
 }
 
+/// Elements of this type that lie side by side.
+static int64_t elementsPerStep(Emitter &e, Type element) {
+  if (element.isBF16())
+    return 2;
+  return StateType::isQuantised(element) && hasQuads(e.target) ? 4 : 1;
+}
+
 Value KVCache::keysAre(Emitter &e, Type element) const {
   return isType(e, keyType, element);
 }
 Value KVCache::valuesAre(Emitter &e, Type element) const {
   return isType(e, valueType, element);
 }
+Value KVCache::keysAreQuads(Emitter &e) const {
+  Type i8 = e.b.getI8Type();
+  return elementsPerStep(e, i8) == 4 ? keysAre(e, i8) : Value();
+}
+Value KVCache::valuesAreQuads(Emitter &e) const {
+  Type i8 = e.b.getI8Type();
+  return elementsPerStep(e, i8) == 4 ? valuesAre(e, i8) : Value();
+}
 
-/// Views of a half whose rows, one for each of `rows` positions, start at
-/// `start`; `shape` counts elements.
+/// Views of a half whose rows, of `columns` elements, start at `start`; `shape`
+/// counts elements.
 static CacheHalf viewHalf(Emitter &e, const KVCache &cache, Type element,
-                          Value start, ArrayRef<int64_t> shape, Value count) {
-  CacheHalf half{element, {}, {}, {}};
+                          int64_t columns, Value start, ArrayRef<int64_t> shape,
+                          Value count) {
+  CacheHalf half{element, elementsPerStep(e, element), {}, {}, {}};
   half.elements =
       e.view(cache.bytes, start, MemRefType::get(shape, element), count);
   Value rows = e.mul(cache.extent, cache.heads());
   auto scales = MemRefType::get({ShapedType::kDynamic}, e.b.getF32Type());
   if (StateType::isQuantised(element))
-    half.scales = e.view(cache.bytes, e.add(start, e.mul(rows, cache.size())),
-                         scales, rows);
-  if (half.perStep() == 1)
+    half.scales =
+        e.view(cache.bytes, e.add(start, e.mul(rows, columns)), scales, rows);
+  if (half.perStep == 1)
     return half;
-  SmallVector<int64_t> pairs(shape);
-  pairs.back() /= 2;
-  half.pairs = e.view(cache.bytes, start,
-                      MemRefType::get(pairs, e.b.getI32Type()), count);
+  SmallVector<int64_t> words(shape);
+  words.back() /= half.perStep;
+  half.words = e.view(cache.bytes, start,
+                      MemRefType::get(words, e.b.getI32Type()), count);
   return half;
 }
 
 void KVCache::withKeys(Emitter &e, HalfBody body) const {
   withType(e, keyType, [&](Type element) {
-    int64_t perStep = CacheHalf::perStep(element);
+    int64_t perStep = elementsPerStep(e, element);
     int64_t steps = llvm::divideCeil(size(), perStep);
     int64_t shape[] = {ShapedType::kDynamic, steps, kBlock * perStep};
     Value blocks = e.mul(e.div(extent, kBlock), heads());
-    body(viewHalf(e, *this, element, e.index(0), shape, blocks));
+    body(viewHalf(e, *this, element, steps * perStep, e.index(0), shape,
+                  blocks));
   });
 }
 
@@ -104,9 +122,10 @@ void KVCache::withValues(Emitter &e, HalfBody body) const {
   Value rows = e.mul(extent, heads());
   Value start = e.mul(rows, rowBytes(e, keyType));
   withType(e, valueType, [&](Type element) {
-    int64_t perStep = CacheHalf::perStep(element);
+    int64_t perStep = elementsPerStep(e, element);
     int64_t shape[] = {ShapedType::kDynamic, size() * perStep};
-    body(viewHalf(e, *this, element, start, shape, e.div(rows, perStep)));
+    body(viewHalf(e, *this, element, size(), start, shape,
+                  e.div(rows, perStep)));
   });
 }
 
@@ -171,9 +190,9 @@ void KeyBlock::storeScales(Value to) const {
 
 Value KeyBlock::load(Value step, Value first) const {
   Value at[] = {number, step, first};
-  if (keys.pairs)
+  if (keys.words)
     return vector::LoadOp::create(e.b, e.loc, e.vectorOf(e.b.getI32Type()),
-                                  keys.pairs, ValueRange(at));
+                                  keys.words, ValueRange(at));
   return keys.scales ? loadIntegers(e, keys.elements, at, e.lanes)
                      : e.load(keys.elements, at);
 }
@@ -214,7 +233,7 @@ void KeyBlock::widen(Value wide) const {
     auto widenStep = [&](Value step, int64_t count) {
       Value d = e.mul(step, perStep());
       Value k = load(step, first);
-      auto parts = keys.pairs ? splitPairs(e, k) : std::pair(k, Value());
+      auto parts = keys.words ? splitPairs(e, k) : std::pair(k, Value());
       e.store(parts.first, wide, {d, first});
       if (count == 2)
         e.store(parts.second, wide, {e.add(d, 1), first});
@@ -236,8 +255,8 @@ void ValueBlock::storeScales(Value to) const {
   ::storeScales(e, values.scales, firstRow, to);
 }
 
-/// `count` pairs from `memref[indices]` on; lanes past count are 0.
-static Value loadPairs(Emitter &e, Value memref, ValueRange indices,
+/// `count` words from `memref[indices]` on; lanes past count are 0.
+static Value loadWords(Emitter &e, Value memref, ValueRange indices,
                        int64_t count) {
   VectorType type = e.vectorOf(e.b.getI32Type());
   if (count == e.lanes)
@@ -249,8 +268,8 @@ static Value loadPairs(Emitter &e, Value memref, ValueRange indices,
 
 Value ValueBlock::load(Value step, Value column, int64_t count) const {
   Value at[] = {e.add(e.div(firstRow, perStep()), step), column};
-  if (values.pairs)
-    return loadPairs(e, values.pairs, at, count);
+  if (values.words)
+    return loadWords(e, values.words, at, count);
   return values.scales ? loadIntegers(e, values.elements, at, count)
                        : e.load(values.elements, at, count);
 }
@@ -260,7 +279,7 @@ void ValueBlock::widen(Value wide) const {
     Value j = e.mul(step, perStep());
     e.columns(size, [&](Value d, int64_t count) {
       Value v = load(step, d, count);
-      auto parts = values.pairs ? splitPairs(e, v) : std::pair(v, Value());
+      auto parts = values.words ? splitPairs(e, v) : std::pair(v, Value());
       e.store(parts.first, wide, {j, d});
       if (parts.second)
         e.store(parts.second, wide, {e.add(j, 1), d});
@@ -301,9 +320,9 @@ static Value emitScale(Emitter &e, Value rows, Value row, Value start,
   return e.divf(most, e.f32(127));
 }
 
-/// The integer nearest to x / scale, ties to even, as i8; 0 where the scale
-/// is 0 or not finite.
-static Value emitQuantised(Emitter &e, Value x, Value scale) {
+/// The integer nearest to x / scale, ties to even, as i8, and 0 where the scale
+/// is 0 or not finite; `bias` more.
+static Value emitQuantised(Emitter &e, Value x, Value scale, int64_t bias) {
   auto compare = [&](arith::CmpFPredicate predicate, Value a, double b) {
     return arith::CmpFOp::create(e.b, e.loc, predicate, a, e.f32(b));
   };
@@ -316,7 +335,7 @@ static Value emitQuantised(Emitter &e, Value x, Value scale) {
   q = e.select(compare(arith::CmpFPredicate::OLT, q, -127), e.f32(-127), q);
   q = e.select(isUsable, q, e.f32(0));
   // 1.5 * 2^23: the sum is rounded to an integer, and its low byte is it.
-  q = e.addf(q, e.f32(12582912));
+  q = e.addf(q, e.f32(12582912 + bias));
   q = arith::BitcastOp::create(e.b, e.loc, e.b.getI32Type(), q);
   return arith::TruncIOp::create(e.b, e.loc, e.b.getI8Type(), q);
 }
@@ -360,11 +379,10 @@ void Append::storeKey(const CacheHalf &keys, Value row, Value head,
                       Value start) {
   Value place = placeOf(head, row);
   Value block = e.div(place, kBlock), lane = e.rem(place, e.index(kBlock));
-  auto store = [&](Value k, Value memref, Value step) {
-    memref::StoreOp::create(e.b, e.loc, k, memref,
-                            ValueRange{block, step, lane});
+  auto store = [&](Value k, Value memref, Value step, Value at) {
+    memref::StoreOp::create(e.b, e.loc, k, memref, ValueRange{block, step, at});
   };
-  if (keys.pairs)
+  if (keys.element.isBF16())
     return e.columns(cache.size(), [&](Value d, int64_t count) {
       Value x = e.narrow(e.load(op.getK(), {row, e.add(start, d)}, count),
                          keys.element);
@@ -372,7 +390,7 @@ void Append::storeKey(const CacheHalf &keys, Value row, Value head,
       x = vector::BitCastOp::create(e.b, e.loc, pairs, x);
       for (int64_t i = 0; 2 * i < count; ++i)
         store(vector::ExtractOp::create(e.b, e.loc, x, ArrayRef<int64_t>{i}),
-              keys.pairs, e.add(e.div(d, 2), i));
+              keys.words, e.add(e.div(d, 2), i), lane);
     });
   Value scale;
   if (keys.scales) {
@@ -381,8 +399,11 @@ void Append::storeKey(const CacheHalf &keys, Value row, Value head,
   }
   e.loop(e.index(0), e.index(cache.size()), 1, [&](Value d) {
     Value k = e.loadScalar(op.getK(), {row, e.add(start, d)});
-    store(scale ? emitQuantised(e, k, scale) : e.narrow(k, keys.element),
-          keys.elements, d);
+    k = scale ? emitQuantised(e, k, scale, keys.isQuads() ? kQuadBias : 0)
+              : e.narrow(k, keys.element);
+    Value at =
+        e.add(e.mul(lane, keys.perStep), e.rem(d, e.index(keys.perStep)));
+    store(k, keys.elements, e.div(d, keys.perStep), at);
   });
 }
 
@@ -398,8 +419,11 @@ void Append::storeValue(const CacheHalf &values, Value row, Value head,
   e.storeScalar(scale, values.scales, {place});
   e.loop(e.index(0), e.index(cache.size()), 1, [&](Value d) {
     Value v = e.loadScalar(op.getV(), {row, e.add(start, d)});
-    memref::StoreOp::create(e.b, e.loc, emitQuantised(e, v, scale),
-                            values.elements, ValueRange{place, d});
+    v = emitQuantised(e, v, scale, values.isQuads() ? kQuadBias : 0);
+    Value at =
+        e.add(e.mul(d, values.perStep), e.rem(place, e.index(values.perStep)));
+    memref::StoreOp::create(e.b, e.loc, v, values.elements,
+                            ValueRange{e.div(place, values.perStep), at});
   });
 }
 
@@ -409,10 +433,10 @@ void Append::storePairsOfValues(const CacheHalf &values) {
   auto store = [&](Value pairs, Value at, Value d, int64_t count) {
     Value indices[] = {at, d};
     if (count == e.lanes)
-      vector::StoreOp::create(e.b, e.loc, pairs, values.pairs,
+      vector::StoreOp::create(e.b, e.loc, pairs, values.words,
                               ValueRange(indices));
     else
-      vector::MaskedStoreOp::create(e.b, e.loc, values.pairs,
+      vector::MaskedStoreOp::create(e.b, e.loc, values.words,
                                     ValueRange(indices),
                                     e.maskOf(e.index(count)), pairs);
   };
@@ -444,7 +468,7 @@ void Append::storePairsOfValues(const CacheHalf &values) {
                      store(join(one, high(other)), at, d, count);
                    },
                    [&] {
-                     Value old = loadPairs(e, values.pairs, {at, d}, count);
+                     Value old = loadWords(e, values.words, {at, d}, count);
                      Value kept = e.select(hasEven, e.integer(i32, 0xffff0000),
                                            e.integer(i32, 0xffff));
                      old = arith::AndIOp::create(e.b, e.loc, old, kept);
@@ -481,7 +505,7 @@ void moec::kernels::emitKernel(Emitter &e, lm::AppendOp op, const Slot &slot) {
   });
   cache.withValues(e, [&](const CacheHalf &values) {
     // Half a pair of no rows would still be one.
-    if (values.pairs)
+    if (values.element.isBF16())
       return e.when(e.less(append.first, append.last),
                     [&] { append.storePairsOfValues(values); });
     each([&](Value row, Value head, Value start) {

@@ -13,6 +13,10 @@
 // A type of several element types leaves the choice to the run: code that
 // depends on it is emitted for each, keys and values apart.
 //
+// Where the target multiplies bytes four at a time, q8_0 lies in fours in the
+// same way, the integers 128 more than they are: products take them as they lie
+// (AttentionQuads.cpp).
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef MOE_LIB_KERNELS_KVCACHE_H
@@ -33,19 +37,18 @@ struct CacheHalf {
   using Value = mlir::Value;
 
   mlir::Type element;
+  /// Elements of a key (values of a column) that lie side by side: 2, or 4,
+  /// which are 4 bytes; else 1.
+  int64_t perStep;
   /// Of keys memref<? x steps x width>, index head * extent / 64 + block; of
   /// values memref<? x width>, index (head * extent + position) / perStep.
   Value elements;
-  /// The same of i32, each a pair, where elements are bf16.
-  Value pairs;
+  /// The same of i32, each what lies side by side.
+  Value words;
   /// memref<? x f32>, index head * extent + position, where elements are q8_0.
   Value scales;
 
-  /// Elements of a key (values of a column) that lie side by side.
-  static int64_t perStep(mlir::Type element) {
-    return element.isBF16() ? 2 : 1;
-  }
-  int64_t perStep() const { return perStep(element); }
+  bool isQuads() const { return perStep == 4; }
 };
 
 struct KVCache {
@@ -78,6 +81,9 @@ struct KVCache {
   /// Whether keys (values) have an element type: an i1, or null if they cannot.
   Value keysAre(Emitter &e, mlir::Type element) const;
   Value valuesAre(Emitter &e, mlir::Type element) const;
+  /// Whether they lie in fours, likewise.
+  Value keysAreQuads(Emitter &e) const;
+  Value valuesAreQuads(Emitter &e) const;
 
   /// Where the elements of one head's block of keys (values) lie in `bytes`,
   /// and how many bytes they are.
@@ -119,11 +125,11 @@ public:
   KeyBlock(Emitter &e, const KVCache &cache, const CacheHalf &keys, Value head,
            Value block);
 
-  int64_t perStep() const { return keys.perStep(); }
+  int64_t perStep() const { return keys.perStep; }
   /// Stores what the elements of each key still are to be multiplied by.
   void storeScales(Value to) const;
   /// One step of these keys: an element of each as f32 (of q8_0 its integer),
-  /// or a pair.
+  /// or a pair, or four bytes.
   Value load(Value step, Value first) const;
   /// Fetches its first lines and those of every page, which the machine's
   /// prefetchers do not foresee.
@@ -146,10 +152,10 @@ public:
   ValueBlock(Emitter &e, const KVCache &cache, const CacheHalf &values,
              Value head, Value block);
 
-  int64_t perStep() const { return values.perStep(); }
+  int64_t perStep() const { return values.perStep; }
   void storeScales(Value to) const;
-  /// `count` columns of one step, an f32 (of q8_0 the integer) or a pair of
-  /// positions each; lanes past count are 0.
+  /// `count` columns of one step, an f32 (of q8_0 the integer) or a pair or
+  /// four of positions each; lanes past count are 0.
   Value load(Value step, Value column, int64_t count) const;
   void prefetch() const;
   /// Widens all to f32, of q8_0 the integers. Columns past the head size are

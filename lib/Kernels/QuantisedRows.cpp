@@ -41,10 +41,6 @@ QuantisedRecord QuantisedRecord::of(const Target &target, lm::Format format) {
 }
 
 namespace {
-/// 1.5 * 2^23: a sum with it has an integer in its low bits, rounded.
-constexpr double kRounder = 12582912;
-constexpr int64_t kRounderBits = 0x4b400000;
-
 /// One group of one row, or all of them.
 struct SpanQuantiser {
   Emitter &e;
@@ -63,16 +59,18 @@ struct SpanQuantiser {
                             ValueRange{e.add(start, at)});
   }
   QuantisedLayout layout() const { return QuantisedLayout::of(format); }
-  Value largestBits(ArrayRef<Value> x, Value most);
-  void findScale(Value largest);
+  void findScale(Value largest) {
+    RowScale found = emitRowScale(e, largest, layout().fraction);
+    factor = found.factor;
+    scale = found.scale;
+  }
   Value storeIntegers(ArrayRef<Value> x);
   void storeScale(Value sum, int64_t columns, int64_t element);
 };
 } // namespace
 
-/// The largest magnitudes as bits, among which infinity and NaN come last, of
-/// each lane; `most` are those of columns before, if any.
-Value SpanQuantiser::largestBits(ArrayRef<Value> x, Value most) {
+Value moec::kernels::emitLargestBits(Emitter &e, ArrayRef<Value> x,
+                                     Value most) {
   Type i32 = e.vectorOf(e.b.getI32Type());
   for (Value part : x) {
     Value bits = arith::BitcastOp::create(e.b, e.loc, i32, part);
@@ -82,8 +80,8 @@ Value SpanQuantiser::largestBits(ArrayRef<Value> x, Value most) {
   return most;
 }
 
-/// By the largest magnitudes of each lane.
-void SpanQuantiser::findScale(Value largest) {
+RowScale moec::kernels::emitRowScale(Emitter &e, Value largest,
+                                     int64_t fraction) {
   Type f32 = e.b.getF32Type(), i32 = e.b.getI32Type();
   Value bits = vector::ReductionOp::create(
       e.b, e.loc, vector::CombiningKind::MAXUI, largest);
@@ -97,11 +95,14 @@ void SpanQuantiser::findScale(Value largest) {
   Value none = e.f32(0);
   // Of what is not finite only the scale matters: it is NaN.
   Value isUsable = e.select(isZero, e.integer(e.b.getI1Type(), 0), isFinite);
-  factor = e.broadcast(e.select(isUsable, e.divf(e.f32(127), most), none));
-  scale = e.divf(most, e.f32(127 * layout().fraction));
-  scale = e.select(isZero, none, scale);
-  scale = e.select(isFinite, scale,
-                   e.f32(std::numeric_limits<double>::quiet_NaN()));
+  RowScale result;
+  result.factor =
+      e.broadcast(e.select(isUsable, e.divf(e.f32(127), most), none));
+  result.scale = e.divf(most, e.f32(127 * fraction));
+  result.scale = e.select(isZero, none, result.scale);
+  result.scale = e.select(isFinite, result.scale,
+                          e.f32(std::numeric_limits<double>::quiet_NaN()));
+  return result;
 }
 
 /// Stores a group's integers; their sum by lanes, a rounder with each.
@@ -192,7 +193,7 @@ void RowQuantiser::quantiseGroup(Value group, int64_t count) {
   SmallVector<Value> parts = load(group, count);
   fetchNext(group, count);
   SpanQuantiser span = at(group);
-  span.findScale(span.largestBits(parts, {}));
+  span.findScale(emitLargestBits(e, parts, {}));
   span.storeScale(span.storeIntegers(parts), kGroup, record().scaleAt());
 }
 
@@ -223,7 +224,7 @@ void RowQuantiser::quantiseWhole() {
   Value end = span.start;
   span.findScale(
       overGroups([&](Value group, int64_t count, Value before) -> Value {
-        return span.largestBits(load(group, count), before);
+        return emitLargestBits(e, load(group, count), before);
       }));
   Value sum =
       overGroups([&](Value group, int64_t count, Value before) -> Value {

@@ -44,6 +44,23 @@ struct QuantisedRecord {
   bool hasScale() const { return elements > quads; }
 };
 
+/// 1.5 * 2^23: a sum with it has an integer in its low bits, rounded.
+inline constexpr double kRounder = 12582912;
+inline constexpr int64_t kRounderBits = 0x4b400000;
+
+/// The largest magnitudes as bits, among which infinity and NaN come last, of
+/// each lane; `most` are those of columns before, if any.
+mlir::Value emitLargestBits(Emitter &e, llvm::ArrayRef<mlir::Value> x,
+                            mlir::Value most);
+
+/// What brings numbers to -127 .. 127, and what those are multiplied by.
+struct RowScale {
+  mlir::Value factor; ///< in all lanes
+  mlir::Value scale;  ///< a scalar, 1 / `fraction` of it
+};
+/// By the largest magnitudes of each lane.
+RowScale emitRowScale(Emitter &e, mlir::Value largest, int64_t fraction);
+
 /// Quantises columns [0, columns) of row `source` of x (f32, bf16 or f16) and
 /// stores its `groups` groups as row `lane` of `rows` in the records that start
 /// at `offset`; `inTiles`: as matrix tiles read them. Groups behind the last

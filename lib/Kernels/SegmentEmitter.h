@@ -25,6 +25,7 @@ public:
 
   void placeScratch(Value scratch);
   void clear(Value count);
+  void storeQueryDigits(Value n, Value count);
   /// All blocks of the segment, positions [from, to) of them.
   void addBlocks(Value n, Value count, Value from, Value to);
   /// Writes the sums, which were kept a lane each.
@@ -43,13 +44,15 @@ private:
   using HalfIs = Value (KVCache::*)(Emitter &, Type) const;
   void whenReadAsBlock(Type element, Body body);
   Value isReadAsBlock(HalfIs is);
-  void whenWidened(Type element, int64_t columns, Body body);
+  void whenWidened(const CacheHalf &half, int64_t columns, Body body);
 
   Range visible(Value n);
   Range common(Value n, Value first, Value size);
   void eachVisible(Value n, Value first, Value size,
                    llvm::function_ref<void(Value, Value, Range)> body);
+  void dotTile(Value block, Value n, Value first, Value size);
   void scoreTile(Value block, Value n, Value first, Value size);
+  void addSharedValues(Value block, Value n, Value first, Value size);
   void addTile(Value block, Value n, Value first, Value size);
   void addBlock(Value block, Value n, Value count);
 
@@ -80,6 +83,11 @@ private:
   void addColumns(int64_t queries, Value u, Range range, Value column,
                   int64_t count, const ValueBlock *block);
 
+  // The same with integers (AttentionQuads.cpp).
+
+  void dotQuads(Value u, const KeyBlock &block);
+  void addQuads(Value u, const ValueBlock &block);
+
   Emitter &e;
   const AttentionShape &shape;
   double scale;
@@ -87,6 +95,7 @@ private:
   Value kvHead, states, firstState, sums;
   Value scores, bf16Weights, wideKeys, wideValues;
   Value keyScales, valueScales;    // of the block, null where there are none
+  Value queryDigits, weightDigits; // where q8_0 lies in fours
   Value tileKeys, tileValues;      // a block in f32
   Value base, from, to;            // of the block
   Value areFew;                    // queries that share it

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Libraries for AArch64, run by qemu: packed weights and results have the bits of AVX2's. Products of rows of bf16 by
-BFDOT, which AVX2 has not, have those of their emulation.
+BFDOT, which AVX2 has not, have those of their emulation; attention with a q8_0 cache, where bytes are multiplied four at a
+time, those of the same emulated on x86-64.
 
 usage: aarch64_test.py MOEC GOLDENS CLANG RUNTIME    RUNTIME: lib/Runtime
 """
@@ -55,6 +56,17 @@ func.func @more_pairs(%x: tensor<?x128xbf16>, %w: tensor<50x128xbf16>) -> tensor
 func.func @gated_pairs(%x: tensor<?x36xbf16>, %w: tensor<42x36xbf16>) -> tensor<?x21xf32> {
   %y = lm.gated_linear %x, %w <silu> : (tensor<?x36xbf16>, tensor<42x36xbf16>) -> tensor<?x21xf32>
   return %y : tensor<?x21xf32>
+}
+"""
+
+
+# A head size that is no multiple of what lies side by side.
+CACHE = """
+func.func @attend_q8_0(%q: tensor<?x60xf32>, %k: tensor<?x30xf32>, %v: tensor<?x30xf32>, %cache: !lm.state<2x15xi8>,
+                       %at: index) -> tensor<?x60xf32> {
+  %y = lm.attention %q append(%k, %v) state(%cache) at %at {heads = 4 : i64, scale = 0.25 : f64}
+      : (tensor<?x60xf32>, tensor<?x30xf32>, tensor<?x30xf32>, !lm.state<2x15xi8>, index) -> tensor<?x60xf32>
+  return %y : tensor<?x60xf32>
 }
 """
 
@@ -139,6 +151,11 @@ def cases(tokens, random):
         yield Case(name, [("in", random(tokens, HIDDEN)), *(("pack", w) for w in weights)], [tokens * HIDDEN * 4])
 
 
+def cache_cases(tokens, random):
+    yield Case("attend_q8_0", [("in", random(tokens, 60)), ("in", random(tokens, 30)), ("in", random(tokens, 30)),
+                               ("state", 2 * 2 * (16 + 4) * 64), ("int", 0)], [tokens * 240], positions=64)
+
+
 def wild(random, *shape):
     """Numbers of every size: some products are lost beside others, cancel, overflow or are denormal."""
     scales = np.array([1, 1, 8, 2.0**-70, 1, 2.0**-128, 1, 2.0**62, 0, -0.0], np.float32)
@@ -176,9 +193,9 @@ def qemu(folder, cpu, library):
             library]
 
 
-def compare(folder, graph, here):
-    for machine, cpu, word in MACHINES:
-        library = build(folder, machine, word if graph == "graph" else "fmla", graph)
+def compare(folder, graph, here, cases=cases, machines=MACHINES):
+    for machine, cpu, word in machines:
+        library = build(folder, machine, "fmla" if graph == "float_rows" else word, graph)
         command = qemu(folder, cpu, library)
         generator, count = np.random.default_rng(0), 0
         random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
@@ -233,6 +250,7 @@ def main():
         (folder / "graph.mlir").write_text(GRAPH)
         (folder / "float_rows.mlir").write_text("module attributes {lm.activations = #lm.format<f32>} {" + GRAPH + "}\n")
         (folder / "pairs.mlir").write_text(PAIRS)
+        (folder / "cache.mlir").write_text(CACHE)
         cross_executables(folder)
         missing = [what for what in (shutil.which("qemu-aarch64"), SYSROOT / "include" / "stdio.h") if not what or
                    not pathlib.Path(what).exists()]
@@ -255,6 +273,12 @@ def main():
             here = folder / f"lib{graph}_here.so"
             run(MOEC, folder / f"{graph}.mlir", "--emit=lib", "--target=x86-64-v3", "-o", here)
             compare(folder, graph, ctypes.CDLL(str(here)))
+        for fours, options in ((False, []), (True, ["--emulate-isa"])):
+            here = folder / f"libcache_here{len(options)}.so"
+            run(MOEC, folder / "cache.mlir", "--emit=lib", "--target=x86-64-v3", *options, "-o", here)
+            machines = [(machine, cpu, word if fours else "fmla") for machine, cpu, word in MACHINES
+                        if fours == (word != "smull")]
+            compare(folder, "cache", ctypes.CDLL(str(here)), cache_cases, machines)
 
 
 if __name__ == "__main__":

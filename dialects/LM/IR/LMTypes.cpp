@@ -151,7 +151,7 @@ int64_t StateType::getRowBytes(Type elementType) const {
 }
 
 int64_t StateType::getPaddedHeadDim() const {
-  return llvm::alignTo(getHeadDim(), 2);
+  return llvm::alignTo(getHeadDim(), 4);
 }
 
 int64_t StateType::getBytesPerPosition() const {

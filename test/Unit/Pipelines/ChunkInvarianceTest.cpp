@@ -120,6 +120,9 @@ TEST(ChunkInvariance, Segments) {
                                   .window = 1100, .cache = "bf16",
                                   .queries = "bf16"},
                                  variant);
+    expectSameBitsOverSegments({.heads = 6, .kvHeads = 2, .headDim = 7,
+                                .window = 1100, .cache = "i8"},
+                               variant);
     if (variant.machine.kernels.recipe != kernels::Recipe::WidenFMA)
       continue; // only pairs of bf16 have a recipe
     expectSameBitsOverSegments({}, variant);
@@ -149,6 +152,33 @@ TEST(ChunkInvariance, NoRowsWriteNothing) {
     ASSERT_TRUE(bool(none)) << llvm::toString(none.takeError());
     EXPECT_TRUE(llvm::equal(before, sequence.cacheBytes[0].bytes));
   }
+}
+
+/// Memory of positions that no row has been stored for can hold anything.
+TEST(ChunkInvariance, NothingReadsWhatIsNotStored) {
+  for (const Variant &variant : getVariants())
+    for (const char *cache : {"f32", "bf16", "f16", "i8"}) {
+      RandomCase graph(makeAttentionGraph({.headDim = 7, .cache = cache}), 7,
+                       variant);
+      SCOPED_TRACE(graph.describe());
+      llvm::Error error = graph.prepare();
+      ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+      std::vector<double> found[2];
+      for (int garbage : {0, 1}) {
+        Sequence sequence;
+        cantFail(graph.call(0, 0, 1, sequence));
+        llvm::fill(sequence.cacheBytes[0].bytes, garbage ? 0xff : 0);
+        for (int64_t position = 0; int64_t rows : {1, 6, 60, 1, 3}) {
+          auto results = graph.call(position, position + rows, 2, sequence);
+          ASSERT_TRUE(bool(results)) << llvm::toString(results.takeError());
+          llvm::append_range(found[garbage], results->front().data);
+          position += rows;
+        }
+      }
+      ASSERT_EQ(found[0].size(), found[1].size());
+      for (auto [a, b] : llvm::zip_equal(found[0], found[1]))
+        ASSERT_EQ(bits(a), bits(b)) << cache;
+    }
 }
 
 /// Attention blocks that start with the chunk must show, or this test could

@@ -98,7 +98,9 @@ TEST(CompiledVsReference, Segments) {
         AttentionSizes{.heads = 4, .kvHeads = 1, .headDim = 1,
                        .cache = "bf16"},
         AttentionSizes{.heads = 3, .kvHeads = 3, .headDim = 20,
-                       .cache = "i8"}}) {
+                       .cache = "i8"},
+        AttentionSizes{.heads = 6, .kvHeads = 1, .headDim = 130, .window = 1050,
+                       .cache = "i8", .queries = "bf16", .sinks = true}}) {
     RandomCase graph(makeAttentionGraph(sizes), 11,
                      variants[sizes.window ? 0 : variants.size() - 1], 2100);
     SCOPED_TRACE(graph.describe());

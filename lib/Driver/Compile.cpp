@@ -156,6 +156,9 @@ llvm::Error Compilation::importGraph() {
   if (options.activations)
     return makeError("--act: a graph says itself how rows enter products with "
                      "quantised weights (lm.activations); expected a model");
+  if (options.randomSeed)
+    return makeError("--weights=random: a graph gets its weights when it is "
+                     "called; expected a model");
   if (options.weightFormat)
     return makeError("--quant: a graph says itself which weights are quantised "
                      "(lm.format); expected a model");
@@ -260,7 +263,7 @@ llvm::Error Compilation::estimate() {
     return llvm::Error::success();
   }
   uint64_t bytes = weightBytes(*config, options.weightFormat);
-  llvm::errs() << "moec: " << line << ", weights " << showBytes(bytes)
+  llvm::errs() << "moec: " << line << ", weights about " << showBytes(bytes)
                << (embedded ? "" : " beside the executable") << "\n";
   return checkRoom(names.of(Emit::Executable), bytes);
 }

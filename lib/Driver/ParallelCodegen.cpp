@@ -16,6 +16,7 @@
 #include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -102,15 +103,20 @@ struct TemporaryFile {
 llvm::Error TemporaryFile::write(const Object &object) {
   int fd;
   if (std::error_code code =
-          llvm::sys::fs::createTemporaryFile("moec", "o", fd, path))
-    return makeError("temporary file: " + code.message());
+          llvm::sys::fs::createTemporaryFile("moec", "o", fd, path)) {
+    llvm::SmallString<128> folder;
+    llvm::sys::path::system_temp_directory(/*erasedOnReboot=*/true, folder);
+    return makeError(folder + ": no temporary file can be made there: " +
+                     code.message() + "; TMPDIR names another place");
+  }
   llvm::sys::RemoveFileOnSignal(path);
   llvm::raw_fd_ostream stream(fd, /*shouldClose=*/true);
   stream << llvm::StringRef(object.data(), object.size());
   stream.close();
   if (std::error_code code = stream.error()) {
     stream.clear_error();
-    return makeError(path + ": cannot be written: " + code.message());
+    return makeError(path + ": temporary file cannot be written: " +
+                     code.message() + "; TMPDIR names another place");
   }
   return llvm::Error::success();
 }

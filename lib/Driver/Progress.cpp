@@ -40,8 +40,8 @@ llvm::Error moec::checkRoom(llvm::StringRef path, uint64_t bytes) {
   // Where the file system does not say, writing will.
   if (!space || space->available >= bytes)
     return llvm::Error::success();
-  return makeError(path + ": needs " + showBytes(bytes) + ", but only " +
-                   showBytes(space->available) +
+  return makeError(path + ": its weights need " + showBytes(bytes) +
+                   ", but only " + showBytes(space->available) +
                    " are free on its file system");
 }
 

@@ -80,7 +80,8 @@ void moec::remarkOnMachine(const MachineDescription &machine, StringRef asked) {
                   : machine.features.find("+avx512bf16") != std::string::npos
                       ? "VDPBF16PS is slower than widening on this CPU"
                       : "the target has no VDPBF16PS";
-  say() << "recipe " << target.recipeName() << ": " << why << "\n";
+  say() << "weights and rows of bf16: recipe " << target.recipeName() << ", "
+        << why << "\n";
   say() << "quantised weights: recipe "
         << (target.floatActivations
                 ? "widen-f32-fma, activations f32"
@@ -164,7 +165,8 @@ static std::vector<Symbol> functionsOf(StringRef object) {
   return result;
 }
 
-static void list(StringRef what, ArrayRef<Symbol> symbols, StringRef prefix) {
+static void list(StringRef one, StringRef many, ArrayRef<Symbol> symbols,
+                 StringRef prefix) {
   uint64_t bytes = 0;
   std::string names;
   unsigned count = 0;
@@ -176,16 +178,16 @@ static void list(StringRef what, ArrayRef<Symbol> symbols, StringRef prefix) {
     names += llvm::formatv("{0}{1} {2}", count++ ? ", " : "",
                            name.drop_front(prefix.size()), symbol.bytes);
   }
-  say() << count << " " << what << ", " << bytes << " bytes of code"
-        << (count ? ": " + names : "") << "\n";
+  say() << count << " " << (count == 1 ? one : many) << ", " << bytes
+        << " bytes of code" << (count ? ": " + names : "") << "\n";
 }
 
 void moec::remarkOnCode(ModuleOp module, const MachineDescription &machine,
                         StringRef object) {
   std::vector<Symbol> symbols = functionsOf(object);
-  list("register tiles", symbols, "tile_");
-  list("loops over tiles", symbols, "tiles_");
-  list("kernels", symbols, "kernel_");
+  list("register tile", "register tiles", symbols, "tile_");
+  list("loop over tiles", "loops over tiles", symbols, "tiles_");
+  list("kernel", "kernels", symbols, "kernel_");
   if (auto arena =
           module->getAttrOfType<DictionaryAttr>(mlir::moe::kArenaAttr)) {
     auto number = [&](StringRef name) {

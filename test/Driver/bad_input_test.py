@@ -355,7 +355,7 @@ def small_disk_case():
     probe = subprocess.run([*mount, "true"], cwd=tempfile.gettempdir(), capture_output=True)
     if probe.returncode == 0:
         yield ("disk too small", model(field("vocab_size", 40000)), ["--weights=random:1", "-o", "small/out"],
-               ["small/out: needs 2", "MB, but only 1.05 MB are free"], mount)
+               ["small/out: its weights need 2", "MB, but only 1.05 MB are free"], mount)
 
 
 def with_memory(kilobytes):

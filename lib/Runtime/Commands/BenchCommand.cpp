@@ -282,7 +282,7 @@ Result<int> benchCommand(const CommandContext &context) {
     if (!result)
       return passOn(result);
     if (interrupted())
-      return kInterruptedStatus;
+      return interruptedStatus();
     if (!markdown) {
       entries.push_back(jsonEntry(context, *result));
       continue;

@@ -145,7 +145,7 @@ Result<int> finishGeneration(const CommandContext &context,
               << speed("tg", report.generated, report.decodeSeconds)
               << std::endl;
   }
-  return report.end == GenerationReport::Interrupted ? kInterruptedStatus : 0;
+  return report.end == GenerationReport::Interrupted ? interruptedStatus() : 0;
 }
 
 } // namespace moe::runtime

@@ -1,4 +1,4 @@
-//===- Interrupt.cpp - Ctrl-C ---------------------------------------------===//
+//===- Interrupt.cpp - Signals that end a command -------------------------===//
 //
 // Part of moe-mlir.
 //
@@ -10,15 +10,19 @@
 
 namespace moe::runtime {
 
-static volatile std::sig_atomic_t interruptSeen = 0;
+static volatile std::sig_atomic_t signalSeen = 0;
 
-static void onInterrupt(int) { interruptSeen = 1; }
+static void onSignal(int signal) { signalSeen = signal; }
 
 void installSignalHandlers() {
-  struct sigaction action = {};
-  action.sa_handler = onInterrupt;
+  struct sigaction action = {}, before;
+  action.sa_handler = onSignal;
   action.sa_flags = SA_RESETHAND | SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  // nohup ignores it for us.
+  if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+    sigaction(SIGHUP, &action, nullptr);
   action.sa_handler = SIG_IGN;
   action.sa_flags = 0;
   sigaction(SIGPIPE, &action, nullptr);
@@ -26,6 +30,8 @@ void installSignalHandlers() {
   sigaction(SIGXFSZ, &action, nullptr);
 }
 
-bool interrupted() { return interruptSeen != 0; }
+bool interrupted() { return signalSeen != 0; }
+
+int interruptedStatus() { return 128 + signalSeen; }
 
 } // namespace moe::runtime

@@ -1,4 +1,4 @@
-//===- Interrupt.h - Ctrl-C -------------------------------------*- C++ -*-===//
+//===- Interrupt.h - Signals that end a command -----------------*- C++ -*-===//
 //
 // Part of moe-mlir.
 //
@@ -9,15 +9,16 @@
 
 namespace moe::runtime {
 
-/// The first SIGINT is only remembered, the second one ends the process. Also
-/// ignores SIGPIPE, so that a closed pipe is seen as EPIPE.
+/// The first SIGINT, SIGTERM or SIGHUP is only remembered, so that the command
+/// ends in its own way; the second one of a kind ends the process. Also ignores
+/// SIGPIPE, so that a closed pipe is seen as EPIPE.
 void installSignalHandlers();
 
-/// True from the first SIGINT on.
+/// True from the first of them on.
 bool interrupted();
 
-/// The shell's status of a process that SIGINT ended.
-inline constexpr int kInterruptedStatus = 130;
+/// The shell's status of a process that such a signal ended.
+int interruptedStatus();
 
 } // namespace moe::runtime
 

@@ -42,7 +42,7 @@ Result<int> logitsCommand(const CommandContext &context) {
   if (!written)
     return passOn(written);
   if (session->position() < int64_t(tokens->size()) && interrupted())
-    return kInterruptedStatus;
+    return interruptedStatus();
   if (Result<void> done = file->commit(); !done)
     return passOn(done);
   if (trace)

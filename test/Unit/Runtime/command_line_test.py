@@ -232,19 +232,22 @@ class Run(Case):
         self.assertEqual(result.returncode, 1)
         self.assertIn(b"no prompt", result.stderr)
 
-    def start_endless(self):
+    def start_endless(self, *options):
         # ToyModel sleeps where the environment says so.
-        return subprocess.Popen([MODEL, "run", "-p", "Hello", "--ignore-eos"], stdin=subprocess.DEVNULL,
+        return subprocess.Popen([MODEL, "run", "-p", "Hello", "--ignore-eos", *options], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env={**os.environ, "TOY_MODEL_SLEEP_MS": "50"})
 
     def test_interrupt(self):
-        process = self.start_endless()
-        os.read(process.stdout.fileno(), 1)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
-        self.assertEqual(process.returncode, 130)
-        self.assertIn(b"tg:", err)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number), tempfile.TemporaryDirectory() as folder:
+                process = self.start_endless("--trace-routing", f"{folder}/trace")
+                os.read(process.stdout.fileno(), 1)
+                process.send_signal(number)
+                _, err = process.communicate(timeout=20)
+                self.assertEqual(process.returncode, 128 + number)
+                self.assertIn(b"tg:", err)
+                self.assertEqual(os.listdir(folder), ["trace"])
 
     def test_closed_pipe_is_quiet(self):
         process = self.start_endless()

@@ -15,6 +15,8 @@
 
 #include "llvm/Support/FormatVariadic.h"
 #include <nlohmann/json.hpp>
+
+#include <future>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -234,11 +236,17 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
   uint64_t written = 0;
   Progress progress("weights", sections[0].bytes);
   auto sink = [&](llvm::ArrayRef<char> bytes) -> llvm::Error {
-    XXH3_64bits_update(&hash, bytes.data(), bytes.size());
+    // The system's copy takes longest of all, and is one thread's.
+    std::future<void> hashed =
+        std::async(std::launch::async | std::launch::deferred, [&] {
+          XXH3_64bits_update(&hash, bytes.data(), bytes.size());
+        });
     uint64_t at = offset + data + written;
     written += bytes.size();
     progress.report(written);
-    return output.writeAt(bytes, at);
+    llvm::Error error = output.writeAt(bytes, at);
+    hashed.get();
+    return error;
   };
   if (llvm::Error error =
           packWeights(inputs.versions.front().placements, inputs.weights,

@@ -144,6 +144,7 @@ def compile_rows(args, folder, checkpoint, write_seconds):
     read_seconds = read(checkpoint)
     drop(checkpoint)
     made = Run([args.moec, folder, "-o", folder / "model"])
+    script.check_made(args.moec, folder / "model")
     yield "disk: write and fsync a file of the checkpoint's size", f"{write_seconds:.2f} s, {rate(size, write_seconds)}", ""
     yield "disk: read it", f"{read_seconds:.2f} s, {rate(size, read_seconds)}", ""
     yield "moec: checkpoint to executable, cold", f"{made.seconds:.2f} s, {rate(size, made.seconds)}", \
@@ -172,11 +173,12 @@ def start_rows(model):
 def main():
     parser = script.Parser(__doc__.splitlines()[0])
     parser.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
-    parser.add_argument("--work", type=script.folder, default=str(ROOT / "build"),
-                        help="where the files go: twice the checkpoint")
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build",
+                        help="an existing folder, where the files go: twice the checkpoint")
     parser.add_argument("--layers", type=script.count, default=3, help="0.84 GB each, and 0.41 GB")
     parser.add_argument("--hidden", type=script.count, help="of a smaller model, to try this script")
     args = parser.parse_args()
+    script.check_work(args.work)
     config = OLMOE | dict(num_hidden_layers=args.layers)
     if args.hidden:
         config |= dict(hidden_size=args.hidden, intermediate_size=args.hidden, vocab_size=1000)

@@ -140,7 +140,7 @@ def arguments():
     run.add_argument("--target", default="native", help="moec's --target")
     run.add_argument("--layers", type=script.count, help="layers of the whole model, at most (16; --quick: 4)")
     run.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
-    run.add_argument("--work", type=script.folder, help="folder for weights")
+    run.add_argument("--work", type=pathlib.Path, help="an existing folder for weights")
     run.add_argument("--out", type=script.output,
                      help="raw rounds (bench/results/peers.json; --quick: build/bench/quick-peers.json)")
     args = parser.parse_args()
@@ -159,6 +159,7 @@ def fill_in(args):
     args.layers = args.layers or (4 if quick else 16)
     args.out = args.out or ROOT / ("build/bench/quick-peers.json" if quick else "bench/results/peers.json")
     args.threads = host.possible_threads(args.threads)
+    script.check_work(args.work)
 
 
 def main():

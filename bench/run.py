@@ -35,7 +35,8 @@ def arguments():
     parser.add_argument("--seconds", type=script.amount, help="give a cell up after so long (120; --quick: 3)")
     parser.add_argument("--target", default="native", help="moec's --target")
     parser.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
-    parser.add_argument("--work", type=script.folder, help="folder for weights: about 6 GB, for the model 14 GB more")
+    parser.add_argument("--work", type=pathlib.Path,
+                        help="an existing folder for weights: about 6 GB, for the model 14 GB more")
     parser.add_argument("--layers", type=script.count, help="layers of the whole model (16; --quick: 4)")
     parser.add_argument("--out", type=script.output,
                         help="raw rounds (bench/results/own.json; --quick: build/bench/quick.json)")
@@ -45,6 +46,7 @@ def arguments():
     args.layers = args.layers or (4 if args.quick else 16)
     args.out = args.out or (ROOT / "build/bench/quick.json" if args.quick else ROOT / "bench/results/own.json")
     args.threads = host.possible_threads(args.threads)
+    script.check_work(args.work)
     return args
 
 

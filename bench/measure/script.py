@@ -21,9 +21,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def words(names):
-    """A list with commas, of names that there are."""
+    """A list with commas, of names that there are, each once."""
     def read(text):
-        found = tuple(text.split(","))
+        found = tuple(dict.fromkeys(text.split(",")))
         if unknown := [name for name in found if name not in names]:
             raise argparse.ArgumentTypeError(f"no {', '.join(map(repr, unknown))}; expected some of {','.join(names)}")
         return found
@@ -38,8 +38,8 @@ def count(text):
 
 
 def counts(text):
-    """A list of them with commas."""
-    return tuple(map(count, text.split(",")))
+    """A list of them with commas, each once."""
+    return tuple(dict.fromkeys(map(count, text.split(","))))
 
 
 def amount(text):
@@ -53,14 +53,6 @@ def amount(text):
     return value
 
 
-def folder(text):
-    """One that is there."""
-    path = pathlib.Path(text)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: is no folder")
-    return path
-
-
 def program(text):
     """One that is there and can be run."""
     path = pathlib.Path(text).absolute()
@@ -70,12 +62,19 @@ def program(text):
 
 
 def output(text):
-    """A file that could be written, its folder made if need be: said before hours are measured."""
+    """A file that could be written, in a folder that is there: said before hours are measured."""
     path = pathlib.Path(text)
-    existing = next(parent for parent in path.absolute().parents if parent.exists())
-    if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: there is no directory {path.parent}")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"{text}: cannot be written")
     return path
+
+
+def check_work(folder):
+    """Ends the script where --work is no folder; after parsing, since other arguments are more likely to be meant."""
+    if folder and not folder.is_dir():
+        fail(f"--work: there is no directory {folder}; it must exist")
 
 
 @contextlib.contextmanager
@@ -128,3 +127,9 @@ def main(function):
 def fail(message):
     """Ends the script with a line."""
     raise SystemExit(f"{pathlib.Path(sys.argv[0]).name}: {message}")
+
+
+def check_made(program, path):
+    """Ends the script where a program said nothing of a failure and yet made no file."""
+    if not path.exists():
+        fail(f"{program} made no {path.name}")

@@ -26,9 +26,13 @@ ARGUMENTS = (  # (words, what is said)
     ("run.py --agree nan", "argument --agree: expected a number above 0, got 'nan'"),
     ("run.py --layers 1.5", "argument --layers: expected a whole number"),
     ("run.py --moec NONE", "argument --moec: NONE: is no program"),
-    ("run.py --work NONE", "argument --work: NONE: is no folder"),
+    ("run.py --work NONE", "--work: there is no directory NONE; it must exist"),
+    ("run.py --work NONE --type foo", "argument --type: no 'foo'"),
     ("run.py --out FOLDER", "argument --out: FOLDER: cannot be written"),
-    ("run.py --out PLAIN/file", "argument --out: PLAIN/file: cannot be written"),
+    ("run.py --out PLAIN/file", "argument --out: PLAIN/file: there is no directory PLAIN"),
+    ("run.py --out NONE/file", "argument --out: NONE/file: there is no directory NONE"),
+    ("run.py --target sapphirerapids", "run.py: --target: ceilings are known of native,"),
+    ("run.py --moec TRUE", "TRUE made no target.so"),
     ("run.py --target z80", "moec failed: moec: error: --target: unknown machine 'z80'"),
     ("run.py --foo", "unrecognized arguments: --foo"),
     ("peers.py", "the following arguments are required: command"),
@@ -39,15 +43,20 @@ ARGUMENTS = (  # (words, what is said)
     ("peers.py run --peer foo", "argument --peer: no 'foo'"),
     ("peers.py setup --peer foo", "argument --peer: no 'foo'"),
     ("peers.py run --moec NONE", "argument --moec: NONE: is no program"),
+    ("peers.py run --work NONE", "--work: there is no directory NONE; it must exist"),
+    ("peers.py run --out NONE/file", "argument --out: NONE/file: there is no directory NONE"),
     ("report.py --own NONE --out OUT", "NONE: No such file"),
     ("report.py --own PLAIN --out OUT", "PLAIN: is no JSON"),
     ("report.py --own LIST --out OUT", "LIST: holds no results"),
     ("report.py --own OTHER --out OUT", "OTHER: is not of this script: has no machine,"),
     ("report.py --own CELLS --out OUT", "CELLS: holds other results than expected"),
     ("report.py --own FOLDER --out OUT", "FOLDER: Is a directory"),
+    ("report.py --out NONE/file", "argument --out: NONE/file: there is no directory NONE"),
     ("memory.py --layers 0", "argument --layers: expected a whole number"),
     ("memory.py --hidden x", "argument --hidden: expected a whole number"),
     ("memory.py --moec NONE", "argument --moec: NONE: is no program"),
+    ("memory.py --work NONE", "--work: there is no directory NONE; it must exist"),
+    ("memory.py --moec TRUE --work FOLDER --layers 1 --hidden 64", "TRUE made no model"),
     ("memory.py --moec PROGRAM --work FOLDER --layers 1 --hidden 64", "PROGRAM failed: no message"),
     ("quality.py run --model foo", "argument --model: no 'foo'; expected some of shipped,"),
     ("quality.py run --windows 0", "argument --windows: expected a whole number"),
@@ -74,6 +83,7 @@ class Case(unittest.TestCase):
 class ArgumentsTest(Case):
     def test_one_line_and_no_file(self):
         inputs = {"FOLDER": None, "PLAIN": "{", "LIST": "[1]", "OTHER": '{"cells": []}', "PROGRAM": "#!/bin/false\n",
+                  "TRUE": "#!/bin/true\n",
                   "CELLS": json.dumps({"machine": {}, "command": "", "rounds": 3, "others": 3, "cells": [{"kind": "layer"}]})}
         for name, text in inputs.items():
             path = self.folder / name
@@ -81,7 +91,8 @@ class ArgumentsTest(Case):
                 path.mkdir()
             else:
                 path.write_text(text)
-        (self.folder / "PROGRAM").chmod(0o755)
+        for name in ("PROGRAM", "TRUE"):
+            (self.folder / name).chmod(0o755)
         for words, said in ARGUMENTS:
             with self.subTest(words):
                 name, *rest = words.split()
@@ -95,6 +106,12 @@ class ArgumentsTest(Case):
                 self.assertEqual(line.count("\n"), 1, line)
                 self.assertIn(said, line)
                 self.assertEqual({path.name for path in self.folder.iterdir()}, set(inputs))
+
+
+class ListsTest(unittest.TestCase):
+    def test_nothing_is_measured_twice(self):
+        self.assertEqual(script.counts("2,1,2"), (2, 1))
+        self.assertEqual(script.words(("a", "b"))("b,a,b"), ("b", "a"))
 
 
 class FilesTest(Case):

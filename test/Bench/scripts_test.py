@@ -58,6 +58,9 @@ ARGUMENTS = (  # (words, what is said)
     ("memory.py --work NONE", "--work: there is no directory NONE; it must exist"),
     ("memory.py --moec TRUE --work FOLDER --layers 1 --hidden 64", "TRUE made no model"),
     ("memory.py --moec PROGRAM --work FOLDER --layers 1 --hidden 64", "PROGRAM failed: no message"),
+    ("compile_cost.py NONE", "argument MOEC: NONE: is no program"),
+    ("compile_cost.py PROGRAM", "PROGRAM failed: status 1"),
+    ("compile_cost.py TRUE", "TRUE made no model"),
     ("quality.py run --model foo", "argument --model: no 'foo'; expected some of shipped,"),
     ("quality.py run --windows 0", "argument --windows: expected a whole number"),
     ("quality.py run --minutes x", "argument --minutes: expected a number above 0"),
@@ -106,6 +109,15 @@ class ArgumentsTest(Case):
                 self.assertEqual(line.count("\n"), 1, line)
                 self.assertIn(said, line)
                 self.assertEqual({path.name for path in self.folder.iterdir()}, set(inputs))
+
+
+class HelpTest(unittest.TestCase):
+    def test_every_script_says_how_it_is_called(self):
+        for path in sorted(pathlib.Path(bench_path.FOLDER).glob("*.py")):
+            with self.subTest(path.name):
+                done = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertTrue(done.stdout.startswith(f"usage: {path.name} "), done.stdout)
 
 
 class ListsTest(unittest.TestCase):

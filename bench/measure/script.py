@@ -5,9 +5,12 @@ import math
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Parser(argparse.ArgumentParser):
@@ -113,15 +116,47 @@ def failure(error):
     return f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}"
 
 
+class Ended(BaseException):
+    """Of a signal: passes all that cleans up on its way out, as KeyboardInterrupt does."""
+
+
+def descendants(pid):
+    """Ids of a process's children, of theirs and so on."""
+    found = []
+    with contextlib.suppress(OSError):  # one may end meanwhile
+        for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in map(int, path.read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def end(number, _):
+    """Handles a signal that ends the script. Programs that it started would outlive it and write to what is removed."""
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)  # a second one would stop the cleaning
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    raise Ended(number)
+
+
 def main(function):
     """Runs a script and exits; what a file, a program or the user ends is one line, not a traceback."""
     name = pathlib.Path(sys.argv[0]).name
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup's stays
+            signal.signal(number, end)
     try:
-        sys.exit(function())
+        with tempfile.TemporaryDirectory() as folder:
+            # What programs put there goes with the script: one that is killed removes nothing.
+            os.environ["TMPDIR"] = tempfile.tempdir = folder
+            sys.exit(function())
     except (subprocess.CalledProcessError, OSError) as error:
         sys.exit(f"{name}: {failure(error)}")
-    except KeyboardInterrupt:
-        sys.exit(f"{name}: interrupted")
+    except Ended as ended:
+        number = signal.Signals(ended.args[0])
+        print(f"{name}: ended by {number.name}", file=sys.stderr)
+        sys.exit(128 + number)
 
 
 def fail(message):

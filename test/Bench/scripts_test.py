@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """What the scripts of bench say of wrong arguments and damaged files: scripts_test.py MOEC. Nothing is measured."""
+import itertools
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import numpy as np
@@ -109,6 +113,81 @@ class ArgumentsTest(Case):
                 self.assertEqual(line.count("\n"), 1, line)
                 self.assertIn(said, line)
                 self.assertEqual({path.name for path in self.folder.iterdir()}, set(inputs))
+
+
+# Says which process it waits for, and has a file where compilers put theirs.
+SLEEPER = """#!/bin/sh
+touch ${TMPDIR:-.}/object.o
+sleep 60 &
+echo $! > pid.new
+mv pid.new pid
+wait
+"""
+
+
+def runs(pid):
+    """Whether it is there and no zombie."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class SignalsTest(Case):
+    """A script that is ended leaves no file in $TMPDIR or --work, and no process."""
+
+    def setUp(self):
+        super().setUp()
+        for name in ("work", "tmp"):
+            (self.folder / name).mkdir()
+        (self.folder / "clang-22").write_text(SLEEPER)
+        (self.folder / "clang-22").chmod(0o755)
+
+    def wait_for(self, holds):
+        until = time.monotonic() + 60
+        while not holds():
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.01)
+
+    def start(self, words, **options):
+        """The script, once its program sleeps, and that one's id."""
+        name, *rest = words.split()
+        environment = os.environ | {"TMPDIR": str(self.folder / "tmp"), "PATH": f"{self.folder}:{os.environ['PATH']}"}
+        process = subprocess.Popen([sys.executable, pathlib.Path(bench_path.FOLDER) / name, "--work", "work", *rest],
+                                   cwd=self.folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                   text=True, **options)
+        self.addCleanup(process.kill)
+        path = self.folder / "pid"
+        self.wait_for(lambda: path.exists() or process.poll() is not None)
+        sleeper = int(path.read_text())
+        path.unlink()
+        return process, sleeper
+
+    def ends(self, process, sleeper, number):
+        _, said = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 128 + number, said)
+        self.assertIn(f": ended by {number.name}\n", said)
+        self.wait_for(lambda: not runs(sleeper))
+        for name in ("work", "tmp"):
+            self.assertEqual(list((self.folder / name).iterdir()), [], name)
+
+    def test_programs_and_files_go(self):
+        scripts = ("memory.py --moec clang-22 --layers 1 --hidden 64", f"run.py --moec {MOEC} --only ceilings --out out.json")
+        for words, number in itertools.product(scripts, script.ENDING):
+            with self.subTest(words, signal=number):
+                process, sleeper = self.start(words)
+                process.send_signal(number)
+                self.ends(process, sleeper, number)
+        self.assertFalse((self.folder / "out.json").exists())
+
+    def test_nohup(self):
+        ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        process, sleeper = self.start("run.py --moec clang-22", preexec_fn=ignore)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        self.ends(process, sleeper, signal.SIGTERM)
 
 
 class HelpTest(unittest.TestCase):

@@ -9,11 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import unittest
+from unittest import mock
 
 import numpy as np
 
 import bench_path
+import peers
+import run
 from measure import checkpoint, evaluators, held_out, results, script
 
 MOEC = pathlib.Path(sys.argv[1]).absolute()
@@ -38,6 +42,12 @@ ARGUMENTS = (  # (words, what is said)
     ("run.py --target sapphirerapids", "run.py: --target: ceilings are known of native,"),
     ("run.py --moec TRUE", "TRUE made no target.so"),
     ("run.py --target z80", "moec failed: moec: error: --target: unknown machine 'z80'"),
+    ("run.py --quick --only layer --shape mixtral --type int8 -t 1 --out PLAIN",
+     "no cell is of --quick --only layer --shape mixtral --type int8; "),
+    ("run.py --only layer --shape tiny -T 3 --rounds 3 --out PLAIN", "no cell is of --only layer --shape tiny -T 3; "),
+    ("run.py --only parts --routing skewed --out PLAIN", "no cell is of --only parts --routing skewed; "),
+    ("run.py --only parts --shape mixtral --out PLAIN", "no cell is of --only parts --shape mixtral; "),
+    ("run.py --only model --shape mixtral --out PLAIN", "no cell is of --only model --shape mixtral; "),
     ("run.py --foo", "unrecognized arguments: --foo"),
     ("peers.py", "the following arguments are required: command"),
     ("peers.py run --type foo", "argument --type: no 'foo'"),
@@ -54,6 +64,7 @@ ARGUMENTS = (  # (words, what is said)
     ("report.py --own LIST --out OUT", "LIST: holds no results"),
     ("report.py --own OTHER --out OUT", "OTHER: is not of this script: has no machine,"),
     ("report.py --own CELLS --out OUT", "CELLS: holds other results than expected"),
+    ("report.py --own EMPTY --out OUT", "EMPTY: has no cells"),
     ("report.py --own FOLDER --out OUT", "FOLDER: Is a directory"),
     ("report.py --out NONE/file", "argument --out: NONE/file: there is no directory NONE"),
     ("memory.py --layers 0", "argument --layers: expected a whole number"),
@@ -90,8 +101,9 @@ class Case(unittest.TestCase):
 class ArgumentsTest(Case):
     def test_one_line_and_no_file(self):
         inputs = {"FOLDER": None, "PLAIN": "{", "LIST": "[1]", "OTHER": '{"cells": []}', "PROGRAM": "#!/bin/false\n",
-                  "TRUE": "#!/bin/true\n",
-                  "CELLS": json.dumps({"machine": {}, "command": "", "rounds": 3, "others": 3, "cells": [{"kind": "layer"}]})}
+                  "TRUE": "#!/bin/true\n"}
+        for name, cells in (("EMPTY", []), ("CELLS", [{"kind": "layer"}])):
+            inputs[name] = json.dumps({"machine": {}, "command": "", "rounds": 3, "others": 3, "cells": cells})
         for name, text in inputs.items():
             path = self.folder / name
             if text is None:
@@ -112,7 +124,55 @@ class ArgumentsTest(Case):
                 self.assertTrue(line.startswith(f"{name}: ") or line.startswith(f"{name} "), line)
                 self.assertEqual(line.count("\n"), 1, line)
                 self.assertIn(said, line)
-                self.assertEqual({path.name for path in self.folder.iterdir()}, set(inputs))
+                found = {path.name: path.read_text() if path.is_file() else None for path in self.folder.iterdir()}
+                self.assertEqual(found, inputs)
+
+
+class PlanTest(Case):
+    """What the options choose."""
+
+    def plan(self, words, module=run):
+        """{what measures: how many cells}"""
+        name = module.__name__
+        words = [f"{name}.py", *(["run"] if module is peers else []), *words.split(), "--moec", str(MOEC)]
+        with mock.patch.object(sys, "argv", words):
+            found = module.plan(module.arguments())
+        return {f"{measure.__module__.split('.')[-1]}.{measure.__name__}": len(cells) for measure, cells in found}
+
+    def test_cells(self):
+        for words, expected in (
+                ("--only parts", {"parts.run_layers": 2, "parts.run_attention": 30}),
+                ("--quick --only parts", {"parts.run_layers": 2, "parts.run_attention": 14}),
+                ("--only parts --shape qwen3", {"parts.run_attention": 6}),
+                ("--only parts --type int8", {"parts.run_attention": 6}),  # its cache
+                ("--only parts --type f32 -T 1", {"parts.run_attention": 3}),
+                ("--only parts --shape tiny --type int4,f16 -T 1,3", {"parts.run_layers": 4}),
+                ("--shape tiny --type int4 -T 3", {"run.run_layers": 2, "parts.run_layers": 1}),
+                ("--shape olmoe --type int4 --routing skewed", {"run.run_layers": 10}),
+                ("--only model --shape olmoe -T 64 --type bf16,f32", {"model.run": 1}),
+                ("--only ceilings", {})):
+            with self.subTest(words):
+                self.assertEqual(self.plan(words + " -t 1"), expected)
+
+    def test_beside_peers(self):
+        with mock.patch.object(peers.peer_setup, "known_versions", lambda: {"vllm": "", "llama.cpp": ""}):
+            for words, expected in (("--only layer --type bf16", {"peers.run_layers": 2}),
+                                    ("--type int4_nl", {"peers.run_layers": 1}),
+                                    ("--only model", {"peer_model.run": 3})):
+                with self.subTest(words):
+                    self.assertEqual(self.plan(words, peers), expected)
+            for words in ("--peer vllm --type f16", "--peer openvino", "--only model --shape mixtral", "--only model -T 1"):
+                with self.subTest(words):
+                    self.assertEqual(self.fails(self.plan, words, peers),
+                                     f"peers.py: no cell is of {words}; in build/peers: vllm, llama.cpp")
+
+    def test_without_cells_nothing_is_written(self):
+        path = self.folder / "out.json"
+        for module in (run, peers):
+            args = types.SimpleNamespace(out=path, only=("layer",), target="native")
+            with mock.patch.object(module.ceilings, "Ceilings"):
+                module.Run(args, self.folder).write()
+        self.assertFalse(path.exists())
 
 
 # Says which process it waits for, and has a file where compilers put theirs.

@@ -209,13 +209,15 @@ class SignalsTest(Case):
             self.assertLess(time.monotonic(), until)
             time.sleep(0.01)
 
-    def start(self, words, **options):
-        """The script, once its program sleeps, and that one's id."""
+    def start(self, words, ignored=()):
+        """The script, once its program sleeps, and that one's id; the test itself may have been started by nohup."""
         name, *rest = words.split()
         environment = os.environ | {"TMPDIR": str(self.folder / "tmp"), "PATH": f"{self.folder}:{os.environ['PATH']}"}
+        handle = lambda: [signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+                          for number in script.ENDING]
         process = subprocess.Popen([sys.executable, pathlib.Path(bench_path.FOLDER) / name, "--work", "work", *rest],
                                    cwd=self.folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                   text=True, **options)
+                                   text=True, preexec_fn=handle)
         self.addCleanup(process.kill)
         path = self.folder / "pid"
         self.wait_for(lambda: path.exists() or process.poll() is not None)
@@ -241,8 +243,7 @@ class SignalsTest(Case):
         self.assertFalse((self.folder / "out.json").exists())
 
     def test_nohup(self):
-        ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        process, sleeper = self.start("run.py --moec clang-22", preexec_fn=ignore)
+        process, sleeper = self.start("run.py --moec clang-22", ignored=(signal.SIGHUP,))
         process.send_signal(signal.SIGHUP)
         time.sleep(0.1)
         self.assertIsNone(process.poll())

@@ -102,33 +102,41 @@ class Run:
         said = tempfile.TemporaryFile()
         began = time.perf_counter()
         self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=said)
-        self.anonymous = 0
-        watcher = threading.Thread(target=self.watch)
+        self.anonymous, over = 0, threading.Event()
+        watcher = threading.Thread(target=self.watch, args=(over,))
         watcher.start()
+        try:
+            self.follow(began)
+        finally:
+            self.process.kill()  # nothing where it has ended
+            self.process.wait()
+            over.set()
+            watcher.join()
+        if self.process.returncode:
+            said.seek(0)
+            reason = (said.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+            script.fail(f"{command[0]} failed: {reason}")
+
+    def follow(self, began):
+        """To the end."""
         self.process.stdout.read(1)
         self.first = time.perf_counter() - began
         self.process.stdout.read()
         _, status, usage = os.wait4(self.process.pid, 0)
         self.seconds = time.perf_counter() - began
         self.process.returncode = os.waitstatus_to_exitcode(status)
-        watcher.join()
-        if self.process.returncode:
-            said.seek(0)
-            reason = (said.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-            script.fail(f"{command[0]} failed: {reason}")
         self.resident = usage.ru_maxrss * 1024
 
-    def watch(self):
+    def watch(self, over):
         """Samples; a peak between two of them is missed."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status")
-        while self.process.returncode is None:
+        while not over.wait(0.005):
             try:
                 fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
             except OSError:
                 return
             if "RssAnon" in fields:
                 self.anonymous = max(self.anonymous, int(fields["RssAnon"].split()[0]) * 1024)
-            time.sleep(0.005)
 
 
 def rate(size, seconds):
@@ -144,6 +152,7 @@ def compile_rows(args, folder, checkpoint, write_seconds):
     read_seconds = read(checkpoint)
     drop(checkpoint)
     made = Run([args.moec, folder, "-o", folder / "model"])
+    script.check_made(args.moec, folder / "model")
     yield "disk: write and fsync a file of the checkpoint's size", f"{write_seconds:.2f} s, {rate(size, write_seconds)}", ""
     yield "disk: read it", f"{read_seconds:.2f} s, {rate(size, read_seconds)}", ""
     yield "moec: checkpoint to executable, cold", f"{made.seconds:.2f} s, {rate(size, made.seconds)}", \
@@ -172,11 +181,12 @@ def start_rows(model):
 def main():
     parser = script.Parser(__doc__.splitlines()[0])
     parser.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
-    parser.add_argument("--work", type=script.folder, default=str(ROOT / "build"),
-                        help="where the files go: twice the checkpoint")
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build",
+                        help="an existing folder, where the files go: twice the checkpoint")
     parser.add_argument("--layers", type=script.count, default=3, help="0.84 GB each, and 0.41 GB")
     parser.add_argument("--hidden", type=script.count, help="of a smaller model, to try this script")
     args = parser.parse_args()
+    script.check_work(args.work)
     config = OLMOE | dict(num_hidden_layers=args.layers)
     if args.hidden:
         config |= dict(hidden_size=args.hidden, intermediate_size=args.hidden, vocab_size=1000)

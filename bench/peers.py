@@ -58,14 +58,17 @@ class Run:
 
     def write(self):
         args = self.args
+        if not self.cells:
+            return  # an older file is worth more
         results.write(args.out, {"machine": host.describe(), "command": results.command(["bench/peers.py", *sys.argv[1:]]),
                                  "rounds": args.rounds, "agree": args.agree, "others": args.others,
                                  "peers": peer_setup.known_versions(), "cells": self.cells})
 
 
 def wanted_matches(args):
-    return [m for m in MATCHES if m.peer in args.peer and m.peer in peer_setup.known_versions()
-            and (not args.type or m.ours in args.type)]
+    found = [m for m in MATCHES if m.peer in args.peer and m.peer in peer_setup.known_versions()
+             and (not args.type or m.ours in args.type)]
+    return sorted(found, key=lambda m: m.ours)
 
 
 def run_match(run, made, match, threads):
@@ -85,9 +88,8 @@ def run_match(run, made, match, threads):
     other.close()
 
 
-def run_layers(run):
-    groups = itertools.groupby(sorted(wanted_matches(run.args), key=lambda m: m.ours), lambda m: m.ours)
-    matches = {ours: list(group) for ours, group in groups}
+def run_layers(run, wanted):
+    matches = {ours: list(group) for ours, group in itertools.groupby(wanted, lambda m: m.ours)}
     matches = {ours: group for ours, group in matches.items()
                if layer.supported(run.args.moec, weights.TYPES[ours], run.folder, run.args.target)}
     for shape, ours in itertools.product(run.args.shape, matches):
@@ -102,17 +104,31 @@ def run_layers(run):
                 run.write()
 
 
-def measure(args):
-    if not peer_setup.known_versions():
+STEPS = {"layer": (wanted_matches, run_layers), "model": (peer_model.wanted, peer_model.run)}
+
+
+def plan(args):
+    """[(what measures, its cells)], of those that have any."""
+    known = peer_setup.known_versions()
+    if not known:
         script.fail("nothing in build/peers; run bench/peers.py setup first")
+    steps = [STEPS[kind] for kind in KINDS if kind in args.only]
+    found = [(measure, cells) for wanted, measure in steps if (cells := wanted(args))]
+    if not found:
+        results.refuse_choice(sys.argv[2:], f"in build/peers: {', '.join(known)}")
+    return found
+
+
+def measure(args):
+    steps = plan(args)
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         layer.check_target(args.moec, pathlib.Path(folder), args.target)
         run = Run(args, pathlib.Path(folder))
-        if "layer" in args.only:
-            run_layers(run)
-        if "model" in args.only:
-            peer_model.run(run)
+        for step, cells in steps:
+            step(run, cells)
         run.write()
+    if not run.cells:
+        script.fail("no cell was measured")
     print(f"{len(run.cells)} cells; raw rounds in {args.out}")
     return 0
 
@@ -125,7 +141,7 @@ def arguments():
     set_up.set_defaults(function=lambda args: peer_setup.set_up(args.peer))
     set_up.add_argument("--peer", type=peers, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
     run = commands.add_parser("run")
-    run.set_defaults(function=measure)
+    run.set_defaults(function=measure, routing=None)
     run.add_argument("--quick", action="store_true", help="3 rounds a cell, OLMoE's shape, fewer tokens, 4 layers")
     run.add_argument("--only", type=words(KINDS), default=KINDS, help="of " + ",".join(KINDS))
     run.add_argument("--peer", type=peers, default=peer_setup.PEERS, help="of " + ",".join(peer_setup.PEERS))
@@ -140,7 +156,7 @@ def arguments():
     run.add_argument("--target", default="native", help="moec's --target")
     run.add_argument("--layers", type=script.count, help="layers of the whole model, at most (16; --quick: 4)")
     run.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
-    run.add_argument("--work", type=script.folder, help="folder for weights")
+    run.add_argument("--work", type=pathlib.Path, help="an existing folder for weights")
     run.add_argument("--out", type=script.output,
                      help="raw rounds (bench/results/peers.json; --quick: build/bench/quick-peers.json)")
     args = parser.parse_args()
@@ -159,6 +175,7 @@ def fill_in(args):
     args.layers = args.layers or (4 if quick else 16)
     args.out = args.out or ROOT / ("build/bench/quick-peers.json" if quick else "bench/results/peers.json")
     args.threads = host.possible_threads(args.threads)
+    script.check_work(args.work)
 
 
 def main():

@@ -15,17 +15,17 @@ from measure import ceilings, layer, model, parts, results, rounds, script, tabl
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KINDS = ("layer", "parts", "model")
-ROUTINGS = ("uniform", "skewed")
+CEILINGS = ("ceilings",)  # --only, of no cells
 
 
 def arguments():
     parser, words = script.Parser(__doc__), script.words
     parser.add_argument("--quick", action="store_true", help="a smaller grid, 3 rounds a cell: under ten minutes")
-    parser.add_argument("--only", type=words((*KINDS, "ceilings")), default=KINDS,
+    parser.add_argument("--only", type=words(KINDS + CEILINGS), default=KINDS,
                         help="of layer,parts,model; 'ceilings' for them alone")
     parser.add_argument("--shape", type=words(workloads.SHAPES), help="of " + ",".join(workloads.SHAPES))
     parser.add_argument("--type", type=words(weights.TYPES), help="of " + ",".join(weights.TYPES))
-    parser.add_argument("--routing", type=words(ROUTINGS), help="of " + ",".join(ROUTINGS))
+    parser.add_argument("--routing", type=words(workloads.ROUTINGS), help="of " + ",".join(workloads.ROUTINGS))
     parser.add_argument("-T", "--tokens", type=script.counts, help="tokens a call")
     parser.add_argument("-t", "--threads", type=script.counts, default=(1, 2))
     parser.add_argument("--rounds", type=script.count, help="rounds a cell that must count (15; --quick: 3)")
@@ -35,16 +35,19 @@ def arguments():
     parser.add_argument("--seconds", type=script.amount, help="give a cell up after so long (120; --quick: 3)")
     parser.add_argument("--target", default="native", help="moec's --target")
     parser.add_argument("--moec", type=script.program, default=str(ROOT / "build/bin/moec"))
-    parser.add_argument("--work", type=script.folder, help="folder for weights: about 6 GB, for the model 14 GB more")
+    parser.add_argument("--work", type=pathlib.Path,
+                        help="an existing folder for weights: about 6 GB, for the model 14 GB more")
     parser.add_argument("--layers", type=script.count, help="layers of the whole model (16; --quick: 4)")
     parser.add_argument("--out", type=script.output,
-                        help="raw rounds (bench/results/own.json; --quick: build/bench/quick.json)")
+                        help="raw rounds (bench/results/own.json; --quick, --only ceilings: a file of build/bench)")
     args = parser.parse_args()
     args.rounds = args.rounds or (3 if args.quick else 15)
     args.seconds = args.seconds or (3 if args.quick else 120)
     args.layers = args.layers or (4 if args.quick else 16)
-    args.out = args.out or (ROOT / "build/bench/quick.json" if args.quick else ROOT / "bench/results/own.json")
+    args.out = args.out or ROOT / ("build/bench/ceilings.json" if args.only == CEILINGS else
+                                   "build/bench/quick.json" if args.quick else "bench/results/own.json")
     args.threads = host.possible_threads(args.threads)
+    script.check_work(args.work)
     return args
 
 
@@ -78,6 +81,8 @@ class Run:
 
     def write(self):
         args = self.args
+        if not self.cells and args.only != CEILINGS:
+            return  # an older file is worth more
         results.write(args.out, {"machine": host.describe(), "command": results.command(["bench/run.py", *sys.argv[1:]]),
                                  "rounds": args.rounds, "agree": args.agree, "others": args.others,
                                  "ceilings": self.ceilings.tries,
@@ -93,21 +98,11 @@ def print_tries(tries):
 
 
 def wanted_layers(args):
-    """Cells in the order in which they share a packed layer."""
-    grid = (workloads.quick_layers if args.quick else workloads.full_layers)(args.threads)
-    if args.shape and args.type and args.tokens:  # a grid of one's own
-        routings = args.routing or ROUTINGS
-        grid = [workloads.LayerCell(shape, kind, tokens, routing, threads) for shape, kind, routing, threads, tokens
-                in itertools.product(args.shape, args.type, routings, args.threads, args.tokens)]
-    keep = lambda value, allowed: not allowed or value in allowed
-    cells = [c for c in grid if keep(c.shape, args.shape) and keep(c.weights, args.type)
-             and keep(c.tokens, args.tokens) and keep(c.routing, args.routing)]
-    shapes = list(workloads.SHAPES)
-    return sorted(cells, key=lambda c: (shapes.index(c.shape), c.weights, c.routing == "skewed"))
+    return workloads.chosen(args, (workloads.quick_layers if args.quick else workloads.full_layers)(args.threads))
 
 
-def run_layers(run):
-    for (shape, kind), cells in itertools.groupby(wanted_layers(run.args), lambda c: (c.shape, c.weights)):
+def run_layers(run, wanted):
+    for (shape, kind), cells in itertools.groupby(wanted, lambda c: (c.shape, c.weights)):
         record = weights.TYPES[kind]
         if not layer.supported(run.args.moec, record, run.folder, run.args.target):
             continue
@@ -126,20 +121,34 @@ def run_layers(run):
         run.write()
 
 
+# Of a kind: what gives its cells, and what measures them.
+STEPS = {"layer": [(wanted_layers, run_layers)], "model": [(model.wanted, model.run)], "ceilings": [],
+         "parts": [(parts.wanted_layers, parts.run_layers), (parts.wanted_attention, parts.run_attention)]}
+
+
+def plan(args):
+    """[(what measures, its cells)], of those that have any."""
+    found = [(measure, cells) for kind in args.only for wanted, measure in STEPS[kind] if (cells := wanted(args))]
+    if not found and args.only != CEILINGS:
+        results.refuse_choice(sys.argv[1:], "--shape, --type and -T together make a grid of their own of layers and parts")
+    return found
+
+
 def main():
     args = arguments()
+    steps = plan(args)
     with tempfile.TemporaryDirectory(dir=args.work) as name:
         layer.check_target(args.moec, pathlib.Path(name), args.target)
         run = Run(args, pathlib.Path(name))
         for threads in args.threads:
             run.ceilings.find_finalists(threads)
         print_tries(run.ceilings.tries)
-        kinds = {"layer": run_layers, "parts": parts.run, "model": model.run}
-        for kind in args.only:
-            if kind in kinds:
-                kinds[kind](run)
-                run.write()
+        for measure, cells in steps:
+            measure(run, cells)
+            run.write()
         run.write()
+    if steps and not run.cells:
+        script.fail("no cell was measured")
     print(f"{len(run.cells)} cells, {len(run.faults)} faults; raw rounds in {args.out}")
     return 1 if run.faults else 0
 

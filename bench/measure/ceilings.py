@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 
-from . import host
+from . import host, script
 
 SOURCES = pathlib.Path(__file__).resolve().parent.parent / "ceilings"
 STREAMS, AHEAD = (1, 2, 4, 8), (0, 2048)
@@ -21,7 +21,7 @@ FINALISTS = 2    # tries of a kind that are run in every round
 def build(folder):
     clang = shutil.which("clang-22") or shutil.which("clang")
     if not clang:
-        raise SystemExit("run.py: needs clang for bench/ceilings")
+        script.fail("needs clang for bench/ceilings")
     library = folder / "ceilings.so"
     host.run([clang, "-O3", "-fopenmp", "-shared", "-fPIC", *sorted(SOURCES.glob("*.c")), "-o", library,
               "-L/usr/lib/llvm-22/lib"], check=True)
@@ -66,7 +66,7 @@ class Ceilings:
 
     def __init__(self, folder, target="native"):
         if target not in LACKING:
-            raise SystemExit(f"--target: ceilings are known of {', '.join(LACKING)}; not of '{target}'")
+            script.fail(f"--target: ceilings are known of {', '.join(LACKING)}; not of '{target}'")
         leave_out = LACKING[target]
         self.library = build(folder)
         self.bytes = max(256 << 20, 8 * host.last_level_cache())

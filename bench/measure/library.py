@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from . import ceilings, host, weights
+from . import ceilings, host, script, weights
 
 
 def compile_graph(moec, text, folder, target, name="graph", *options):
@@ -16,6 +16,7 @@ def compile_graph(moec, text, folder, target, name="graph", *options):
     source.write_text(text)
     said = host.run([moec, source, "--emit=lib", "-o", library, f"--target={target}", *options], check=True,
                     capture_output=True, text=True).stderr
+    script.check_made(moec, library)
     recipe = re.search(r"recipe ([\w-]+)", said)
     return ctypes.CDLL(str(library)), recipe.group(1) if recipe else "unknown"
 

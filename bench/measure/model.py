@@ -6,6 +6,7 @@ import sys
 import tempfile
 
 from . import host, layer, rounds, weights
+from .workloads import is_chosen
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "test/EndToEnd"))
@@ -76,20 +77,23 @@ def make_round(ceilings, costs, seconds):
     return {**round_, **costs, "floors": [max(costs["flops"] / top["compute"], costs["bytes"][0] / top["read"])]}
 
 
-def workloads(costs):
-    """(name, prompt, generate, {flops, bytes}); what is read only for a prompt is all weights."""
+def workloads(costs, numbers):
+    """(name, prompt, generate, {flops, bytes}) of these numbers of tokens; what is read only for a prompt is all weights."""
     reads = sum(costs.token_bytes(position) for position in range(GENERATE))
-    yield f"pp{PROMPT}", PROMPT, 0, {"flops": costs.prompt_flops(PROMPT), "bytes": [costs.bytes]}
-    yield f"tg{GENERATE}", 0, GENERATE, {"flops": GENERATE * 2 * (costs.active + costs.head), "bytes": [reads]}
+    if PROMPT in numbers:
+        yield f"pp{PROMPT}", PROMPT, 0, {"flops": costs.prompt_flops(PROMPT), "bytes": [costs.bytes]}
+    if GENERATE in numbers:
+        yield f"tg{GENERATE}", 0, GENERATE, {"flops": GENERATE * 2 * (costs.active + costs.head), "bytes": [reads]}
 
 
-def kinds(args):
-    """Weight types of whole models."""
-    names = [name for name in (("bf16", "int4") if args.quick else TYPES) if not args.type or name in args.type]
-    return [weights.TYPES[name] for name in names]
+def wanted(args):
+    """[(weight type, numbers of tokens)] that the options choose."""
+    numbers = {name: [tokens for tokens in (PROMPT, GENERATE) if is_chosen(args, "olmoe", name, tokens)]
+               for name in (("bf16", "int4") if args.quick else TYPES)}
+    return [(weights.TYPES[name], found) for name, found in numbers.items() if found]
 
 
-def run_kind(run, kind):
+def run_kind(run, kind, numbers):
     layers = run.args.layers
     config = OLMOE | {"num_hidden_layers": layers}
     costs = Costs(config, kind)
@@ -101,14 +105,14 @@ def run_kind(run, kind):
         executable, recipe = compile_model(run.args, pathlib.Path(folder), config, kind)
         for threads in run.args.threads:
             now = run.ceilings.both(kind.recipes, threads)
-            for name, prompt, generate, work in workloads(costs):
+            for name, prompt, generate, work in workloads(costs, numbers):
                 make = lambda: make_round(now, work, lambda: speed(executable, prompt, generate, threads))
                 run.add(f"OLMoE-1B-7B, {layers} layers, {kind.name} {name} t={threads}",
                         {"kind": "model", "shape": "olmoe", "layers": layers, "type": kind.name, "test": name,
                          "tokens": prompt or generate, "threads": threads, "recipe": recipe, "rounds": run.collect(make)})
 
 
-def run(run):
-    for kind in kinds(run.args):
+def run(run, wanted):
+    for kind, numbers in wanted:
         if layer.supported(run.args.moec, kind, run.folder, run.args.target):
-            run_kind(run, kind)
+            run_kind(run, kind, numbers)

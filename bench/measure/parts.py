@@ -9,7 +9,7 @@ import tempfile
 
 import numpy as np
 
-from . import host, layer, library, reference, rounds, routing, weights
+from . import host, layer, library, reference, rounds, routing, weights, workloads
 from .workloads import SHAPES
 
 TOKENS = (1, 512)
@@ -21,6 +21,7 @@ ATTENTION_CEILINGS = {"f32": ("f32-fma",), "bf16": ("bf16-pairs",)}
 # Digits of a byte as which products with q8_0 take a number, where four bytes are multiplied at once (docs/numerics.md).
 DIGITS = 3
 ATTENTION_TOLERANCES = {"f32": 1e-4, "bf16": 2e-2}
+CACHE_TYPES = {"i8": "int8"}  # the weight type by which --type chooses a cache, where the two have other names
 ELEMENT_BYTES = {"f32": 4, "bf16": 2, "i8": 1}
 CHUNK = 512  # rows of an attention call during prefill
 
@@ -124,28 +125,41 @@ class Parts:
                 - self.whole.run_cold(sorted_x, sorted_ids, function=self.functions["gate_up"]))
 
 
-def run_layer_parts(run, shape_name, kind):
+def wanted_layers(args):
+    """Parts are taken of layers that are routed uniformly."""
+    grid = [workloads.LayerCell("olmoe", "bf16", tokens, "uniform", threads)
+            for threads, tokens in itertools.product(args.threads, TOKENS)]
+    return [cell for cell in workloads.chosen(args, grid) if cell.routing == "uniform"]
+
+
+def run_layers(run, cells):
+    for (shape, kind), group in itertools.groupby(cells, lambda c: (c.shape, c.weights)):
+        if layer.supported(run.args.moec, weights.TYPES[kind], run.folder, run.args.target):
+            run_layer_parts(run, shape, weights.TYPES[kind], group)
+
+
+def run_layer_parts(run, shape_name, kind, cells):
     shape = SHAPES[shape_name]
     with tempfile.TemporaryDirectory(dir=run.folder) as folder:
         folder = pathlib.Path(folder)
         whole = layer.Layer(run.args.moec, shape_name, kind, folder, run.args.target)
         whole.route("uniform")
         parts = Parts(run.args.moec, whole, folder, run.args.target)
-        for threads in run.args.threads:
-            now = run.ceilings.both(kind.recipes, threads)
-            for tokens in run.args.tokens or TOKENS:
-                parts.prepare(tokens, threads)
-                makers = {
-                    "gate_up": lambda: parts.product(now, "gate_up", 1, shape.hidden, 4 * shape.hidden * shape.width),
-                    "down": lambda: parts.product(now, "down", 2, shape.width, 2 * shape.hidden * shape.width),
-                    "routing": lambda: parts.beside_layer(now, parts.functions["route"].run),
-                    "gather": lambda: parts.beside_layer(now, parts.gather),
-                    "combine": lambda: parts.beside_layer(now, parts.combine)}
-                for name, make in makers.items():
-                    make()  # warms caches and threads
-                    run.add(f"{name} {shape_name} {kind.name} T={tokens} t={threads}",
-                            {"kind": "part", "part": name, "shape": shape_name, "type": kind.name, "tokens": tokens,
-                             "threads": threads, "recipe": parts.recipe, "rounds": run.collect(make)})
+        for cell in cells:
+            now = run.ceilings.both(kind.recipes, cell.threads)
+            parts.prepare(cell.tokens, cell.threads)
+            makers = {
+                "gate_up": lambda: parts.product(now, "gate_up", 1, shape.hidden, 4 * shape.hidden * shape.width),
+                "down": lambda: parts.product(now, "down", 2, shape.width, 2 * shape.hidden * shape.width),
+                "routing": lambda: parts.beside_layer(now, parts.functions["route"].run),
+                "gather": lambda: parts.beside_layer(now, parts.gather),
+                "combine": lambda: parts.beside_layer(now, parts.combine)}
+            for name, make in makers.items():
+                make()  # warms caches and threads
+                run.add(f"{name} {shape_name} {kind.name} T={cell.tokens} t={cell.threads}",
+                        {"kind": "part", "part": name, "shape": shape_name, "type": kind.name, "tokens": cell.tokens,
+                         "threads": cell.threads, "cached": whole.is_cached(), "recipe": parts.recipe,
+                         "rounds": run.collect(make)})
 
 
 def attention_ceiling(ceilings, element, products):
@@ -236,23 +250,28 @@ func.func @fill(%k: {kv}, %v: {kv}, %cache: {state}, %at: index) {{
                 "floors": [max(digits * flops / top["compute"], size / top["read"])] * self.calls}
 
 
-def run_attention(run):
+def wanted_attention(args):
+    """[(of ATTENTION, context, rows, phase)] that the options choose."""
+    found = []
+    for number, (shape, heads, kv_heads, element, products) in enumerate(ATTENTION):
+        for context in CONTEXTS[1:2] if args.quick and number else CONTEXTS:
+            for rows, phase in ((min(CHUNK, context), "prefill"), (1, "decode")):
+                if workloads.is_chosen(args, shape, CACHE_TYPES.get(element, element), rows):
+                    found.append((ATTENTION[number], context, rows, phase))
+    return found
+
+
+def run_attention(run, cells):
     with tempfile.TemporaryDirectory(dir=run.folder) as folder:
-        for number, (name, heads, kv_heads, element, products) in enumerate(ATTENTION):
-            contexts = CONTEXTS[1:2] if run.args.quick and number else CONTEXTS
+        for kind, group in itertools.groupby(cells, lambda cell: cell[0]):
+            name, heads, kv_heads, element, products = kind
             attention = Attention(run.args.moec, pathlib.Path(folder), run.args.target, heads, kv_heads, element, products)
-            for threads, context in itertools.product(run.args.threads, contexts):
-                recipes, digits = attention_ceiling(run.ceilings, element, products)
+            recipes, digits = attention_ceiling(run.ceilings, element, products)
+            for threads, (_, context, rows, phase) in itertools.product(run.args.threads, group):
                 now = run.ceilings.both(recipes, threads)
-                for rows, phase in ((min(CHUNK, context), "prefill"), (1, "decode")):
-                    attention.prepare(rows, context, threads)
-                    error, found = attention.check(), run.collect(lambda: attention.round(now, digits))
-                    run.add(f"attention {phase} {name} {element} by {products} {context} t={threads}",
-                            {"kind": "attention", "shape": name, "cache": element, "products": products, "phase": phase,
-                             "context": context, "tokens": rows, "threads": threads, "error": error,
-                             "tolerance": ATTENTION_TOLERANCES[products], "rounds": found})
-
-
-def run(run):
-    run_layer_parts(run, "olmoe", weights.TYPES["bf16"])
-    run_attention(run)
+                attention.prepare(rows, context, threads)
+                error, found = attention.check(), run.collect(lambda: attention.round(now, digits))
+                run.add(f"attention {phase} {name} {element} by {products} {context} t={threads}",
+                        {"kind": "attention", "shape": name, "cache": element, "products": products, "phase": phase,
+                         "context": context, "tokens": rows, "threads": threads, "error": error,
+                         "tolerance": ATTENTION_TOLERANCES[products], "rounds": found})

@@ -87,13 +87,13 @@ def make_round(now, work, ours, theirs):
     return {**round_, "flops": work["flops"], "bytes": work["bytes"] * 2, "floors": [floor] * 2}
 
 
-def run_peer(run, name, folder, executable, costs, kind):
+def run_peer(run, name, folder, executable, costs, kind, numbers):
     """All workloads beside one peer; its file lasts as long."""
     engine, form = ENGINES[name], FORMATS[kind.name]
     path = of_peer(lambda: make_gguf(folder, form, engine.architecture))
     for threads in run.args.threads:
         now = run.ceilings.both(kind.recipes, threads)
-        for test, prompt, generate, work in model.workloads(costs):
+        for test, prompt, generate, work in model.workloads(costs, numbers):
             run.add(lambda: make_round(now, work, lambda: model.speed(executable, prompt, generate, threads),
                                        lambda: of_peer(lambda: engine.seconds(path, prompt, generate, threads))),
                     peer=name, format=form, ours=kind.name, workload=f"OLMoE-1B-7B, {costs.layers} layers, {test}",
@@ -102,7 +102,7 @@ def run_peer(run, name, folder, executable, costs, kind):
     path.unlink()
 
 
-def run_kind(run, names, kind):
+def run_kind(run, names, kind, numbers):
     layers = fitting_layers(run.args, run.folder, kind)
     if not layers:
         return
@@ -113,13 +113,18 @@ def run_kind(run, names, kind):
         executable, _ = model.compile_model(run.args, folder, config, kind, "--kv=f16")
         for name in names:
             try:
-                run_peer(run, name, folder, executable, model.Costs(config, kind), kind)
+                run_peer(run, name, folder, executable, model.Costs(config, kind), kind, numbers)
             except PeerFailure as why:
                 print(f"{name} {FORMATS[kind.name]}: given up: {why}", flush=True)
 
 
-def run(run):
-    names = [name for name in ENGINES if name in run.args.peer and name in peer_setup.known_versions()]
-    for kind in model.kinds(run.args) if names else ():
+def wanted(args):
+    """[(peers, weight type, numbers of tokens)] that the options choose."""
+    names = [name for name in ENGINES if name in args.peer and name in peer_setup.known_versions()]
+    return [(names, kind, numbers) for kind, numbers in model.wanted(args) if names]
+
+
+def run(run, wanted):
+    for names, kind, numbers in wanted:
         if layer.supported(run.args.moec, kind, run.folder, run.args.target):
-            run_kind(run, names, kind)
+            run_kind(run, names, kind, numbers)

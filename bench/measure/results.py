@@ -3,6 +3,10 @@ import json
 
 from . import script
 
+PLACES = ("--moec", "--work", "--out")  # options that name places on one machine
+# Those with a value that choose no cells.
+MANNER = ("--rounds", "--agree", "--others", "--seconds", "--target", "--layers", "-t", "--threads")
+
 
 def short(value):
     """Five digits are more than a clock is good for."""
@@ -13,16 +17,21 @@ def short(value):
     return [short(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def command(words):
-    """A command line as it is kept: without the options that name places on one machine."""
+def command(words, without=PLACES):
+    """A command line as it is kept: without some options."""
     kept, words = [], list(words)
     while words:
         word = words.pop(0)
-        if word.split("=")[0] not in ("--moec", "--work", "--out"):
+        if word.split("=")[0] not in without:
             kept.append(word)
         elif "=" not in word:
             words.pop(0)
     return " ".join(kept)
+
+
+def refuse_choice(words, hint):
+    """Ends a script whose options choose no cell."""
+    script.fail(f"no cell is of {command(words, PLACES + MANNER)}; {hint}")
 
 
 def write(path, results):
@@ -36,7 +45,9 @@ def write(path, results):
 def read(*paths):
     """Results of several runs as one: each cell with what its run wanted, all else from the last."""
     runs = [read_plain(path, "machine", "command", "rounds", "others", "cells") for path in paths]
-    for run in runs:
+    for path, run in zip(paths, runs):
+        if not run["cells"]:
+            script.fail(f"{path}: has no cells")
         for cell in run["cells"]:
             cell["wanted"], cell["others"] = run["rounds"], run["others"] / 100
     merged = dict(runs[-1])

@@ -5,9 +5,12 @@ import math
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,9 +24,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def words(names):
-    """A list with commas, of names that there are."""
+    """A list with commas, of names that there are, each once."""
     def read(text):
-        found = tuple(text.split(","))
+        found = tuple(dict.fromkeys(text.split(",")))
         if unknown := [name for name in found if name not in names]:
             raise argparse.ArgumentTypeError(f"no {', '.join(map(repr, unknown))}; expected some of {','.join(names)}")
         return found
@@ -38,8 +41,8 @@ def count(text):
 
 
 def counts(text):
-    """A list of them with commas."""
-    return tuple(map(count, text.split(",")))
+    """A list of them with commas, each once."""
+    return tuple(dict.fromkeys(map(count, text.split(","))))
 
 
 def amount(text):
@@ -53,14 +56,6 @@ def amount(text):
     return value
 
 
-def folder(text):
-    """One that is there."""
-    path = pathlib.Path(text)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: is no folder")
-    return path
-
-
 def program(text):
     """One that is there and can be run."""
     path = pathlib.Path(text).absolute()
@@ -70,12 +65,19 @@ def program(text):
 
 
 def output(text):
-    """A file that could be written, its folder made if need be: said before hours are measured."""
+    """A file that could be written, in a folder that is there: said before hours are measured."""
     path = pathlib.Path(text)
-    existing = next(parent for parent in path.absolute().parents if parent.exists())
-    if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: there is no directory {path.parent}")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"{text}: cannot be written")
     return path
+
+
+def check_work(folder):
+    """Ends the script where --work is no folder; after parsing, since other arguments are more likely to be meant."""
+    if folder and not folder.is_dir():
+        fail(f"--work: there is no directory {folder}; it must exist")
 
 
 @contextlib.contextmanager
@@ -114,17 +116,55 @@ def failure(error):
     return f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}"
 
 
+class Ended(BaseException):
+    """Of a signal: passes all that cleans up on its way out, as KeyboardInterrupt does."""
+
+
+def descendants(pid):
+    """Ids of a process's children, of theirs and so on."""
+    found = []
+    with contextlib.suppress(OSError):  # one may end meanwhile
+        for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in map(int, path.read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def end(number, _):
+    """Handles a signal that ends the script. Programs that it started would outlive it and write to what is removed."""
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)  # a second one would stop the cleaning
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    raise Ended(number)
+
+
 def main(function):
     """Runs a script and exits; what a file, a program or the user ends is one line, not a traceback."""
     name = pathlib.Path(sys.argv[0]).name
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup's stays
+            signal.signal(number, end)
     try:
-        sys.exit(function())
+        with tempfile.TemporaryDirectory() as folder:
+            # What programs put there goes with the script: one that is killed removes nothing.
+            os.environ["TMPDIR"] = tempfile.tempdir = folder
+            sys.exit(function())
     except (subprocess.CalledProcessError, OSError) as error:
         sys.exit(f"{name}: {failure(error)}")
-    except KeyboardInterrupt:
-        sys.exit(f"{name}: interrupted")
+    except Ended as ended:
+        number = signal.Signals(ended.args[0])
+        print(f"{name}: ended by {number.name}", file=sys.stderr)
+        sys.exit(128 + number)
 
 
 def fail(message):
     """Ends the script with a line."""
     raise SystemExit(f"{pathlib.Path(sys.argv[0]).name}: {message}")
+
+
+def check_made(program, path):
+    """Ends the script where a program said nothing of a failure and yet made no file."""
+    if not path.exists():
+        fail(f"{program} made no {path.name}")

@@ -24,6 +24,7 @@ SHAPES = {shape.name: shape for shape in (
 )}
 
 TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 512, 2048)
+ROUTINGS = ("uniform", "skewed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ FULL = {"olmoe": ("bf16", "f32", "f16", "int8", "int4", "int4_min", "mxfp4", "in
 
 def full_layers(threads):
     for shape, types in FULL.items():
-        for weights, routing, count, tokens in itertools.product(types, ("uniform", "skewed"), threads, TOKENS):
+        for weights, routing, count, tokens in itertools.product(types, ROUTINGS, threads, TOKENS):
             yield LayerCell(shape, weights, tokens, routing, count)
 
 
@@ -68,3 +69,20 @@ def quick_layers(threads):
                 ("mixtral", "bf16", "skewed", (64,))):
             for tokens in numbers:
                 yield LayerCell(shape, weights, tokens, routing, count)
+
+
+def is_chosen(args, shape, weights, tokens, routing="uniform"):
+    """Whether the options choose such a cell."""
+    fields = ((shape, args.shape), (weights, args.type), (tokens, args.tokens), (routing, args.routing))
+    return all(not allowed or value in allowed for value, allowed in fields)
+
+
+def chosen(args, grid):
+    """Cells of a grid that the options choose, in the order in which they share a packed layer. Where shape, type and tokens
+    are all given, they are the grid."""
+    if args.shape and args.type and args.tokens:
+        grid = [LayerCell(shape, weights, tokens, routing, threads) for shape, weights, routing, threads, tokens
+                in itertools.product(args.shape, args.type, ROUTINGS, args.threads, args.tokens)]
+    cells = [c for c in grid if is_chosen(args, c.shape, c.weights, c.tokens, c.routing)]
+    shapes = list(SHAPES)
+    return sorted(cells, key=lambda c: (shapes.index(c.shape), c.weights, c.routing == "skewed"))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Calls a compiled Mixture-of-Experts layer from Python and compares it with numpy.
 
-usage: layer.py [LIBRARY]      (default: ./libmoe_layer.so)
+usage: layer.py [LIBRARY [TOP_K]]      (default: ./libmoe_layer.so 2)
 
 Shapes and types come from the library itself: layer_describe() returns them as
 JSON.

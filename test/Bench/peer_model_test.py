@@ -35,7 +35,7 @@ class FailingPeerTest(unittest.TestCase):
                 return path
             with mock.patch.multiple(peer_model, ENGINES=engines, make_gguf=make_gguf, fitting_layers=lambda *_: 1), \
                     mock.patch.multiple(peer_model.model, compile_model=lambda *_: ("model", ""), speed=speed):
-                peer_model.run_kind(run, list(engines), weights.TYPES["int8"])
+                peer_model.run_kind(run, list(engines), weights.TYPES["int8"], (512, 64))
         return rows, printed.getvalue()
 
     def test_the_next_has_its_turn(self):

@@ -12,7 +12,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <future>
 
 using namespace mlir;
 using namespace moec;
@@ -201,13 +200,15 @@ namespace {
 struct PackJob {
   PackedType type;
   const RowReader *reader;
-  int64_t expert, first, count, bytes;
+  int64_t expert, first, count;
+  int64_t offset, bytes; ///< in the payload
 };
 } // namespace
 
 /// Cuts a weight into jobs of a few megabytes.
-static void addJobs(PackedType type, const RowReader &reader,
+static void addJobs(const WeightPlacement &weight, const RowReader &reader,
                     std::vector<PackJob> &jobs) {
+  PackedType type = weight.type;
   bool rowMajor = type.getLayout() == Layout::RowMajor;
   bool vector = type.getShape().size() == 1;
   int64_t units = rowMajor ? (vector ? 1 : type.getRows()) : type.getPanels();
@@ -216,13 +217,12 @@ static void addJobs(PackedType type, const RowReader &reader,
   for (int64_t e = 0; e < type.getExperts(); ++e)
     for (int64_t first = 0; first < units; first += most) {
       int64_t count = std::min(most, units - first);
-      jobs.push_back({type, &reader, e, first, count, count * unitBytes});
+      int64_t offset =
+          weight.offset + e * type.getMatrixBytes() + first * unitBytes;
+      jobs.push_back(
+          {type, &reader, e, first, count, offset, count * unitBytes});
     }
 }
-
-/// In a thread, or, where none can be had, when its result is asked for.
-static constexpr std::launch kThreadIfPossible =
-    std::launch::async | std::launch::deferred;
 
 namespace {
 /// What one job packs, and when it has.
@@ -240,11 +240,12 @@ struct PackedRun {
 };
 } // namespace
 
-/// Packs with `threads` threads, ahead of `sink`, which gets each job's bytes
+/// Packs with `threads` threads, ahead of `write`, which gets each job's bytes
 /// in order: the processors pack while the disk writes.
-static llvm::Error
-runJobs(llvm::ArrayRef<PackJob> jobs, unsigned threads,
-        llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)> sink) {
+static llvm::Error runJobs(
+    llvm::ArrayRef<PackJob> jobs, unsigned threads,
+    llvm::function_ref<llvm::Error(const PackJob &, llvm::ArrayRef<char>)>
+        write) {
   std::vector<PackedRun> runs(threads + 1);
   for (size_t i = 0; i < std::min<size_t>(threads, jobs.size()); ++i)
     runs[i].start(jobs[i]);
@@ -253,7 +254,7 @@ runJobs(llvm::ArrayRef<PackJob> jobs, unsigned threads,
     run.packed.get();
     if (size_t next = i + threads; next < jobs.size())
       runs[next % runs.size()].start(jobs[next]);
-    if (llvm::Error error = sink(run.bytes))
+    if (llvm::Error error = write(jobs[i], run.bytes))
       return error;
   }
   return llvm::Error::success();
@@ -275,20 +276,26 @@ llvm::Error moec::packWeights(
     llvm::ArrayRef<WeightPlacement> placements, const moe::WeightSource &source,
     const moe::ModelConfig &config, unsigned threads,
     llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)> sink) {
-  int64_t written = 0;
+  std::vector<RowReader> readers;
+  readers.reserve(placements.size()); // jobs point to them
+  std::vector<PackJob> jobs;
   for (const WeightPlacement &weight : placements) {
-    std::vector<char> padding(weight.offset - written, 0);
-    if (llvm::Error error = sink(padding))
-      return error;
     llvm::Expected<RowReader> reader =
         findRows(weight.name, source, config);
     if (!reader)
       return reader.takeError();
-    std::vector<PackJob> jobs;
-    addJobs(weight.type, *reader, jobs);
-    if (llvm::Error error = runJobs(jobs, std::max(1u, threads), sink))
-      return error;
-    written = weight.offset + weight.type.getBytes();
+    readers.push_back(std::move(*reader));
+    addJobs(weight, readers.back(), jobs);
   }
-  return llvm::Error::success();
+  int64_t written = 0;
+  auto write = [&](const PackJob &job,
+                   llvm::ArrayRef<char> bytes) -> llvm::Error {
+    std::vector<char> padding(job.offset - written, 0);
+    written = job.offset + job.bytes;
+    if (!padding.empty())
+      if (llvm::Error error = sink(padding))
+        return error;
+    return sink(bytes);
+  };
+  return runJobs(jobs, std::max(1u, threads), write);
 }

@@ -86,7 +86,7 @@ static std::string typesOf(lm::StateType cache, const Target &target) {
       cache.getElementTypes(), os,
       [&](Type type) {
         if (lm::StateType::isQuantised(type))
-          os << "q8_0" << (hasQuads(target) ? " (integers)" : "");
+          os << "q8_0" << (multipliesQuads(target) ? " (integers)" : "");
         else
           os << type;
       },

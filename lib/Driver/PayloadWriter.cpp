@@ -16,7 +16,6 @@
 #include "llvm/Support/FormatVariadic.h"
 #include <nlohmann/json.hpp>
 
-#include <future>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -236,11 +235,11 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
   uint64_t written = 0;
   Progress progress("weights", sections[0].bytes);
   auto sink = [&](llvm::ArrayRef<char> bytes) -> llvm::Error {
-    // The system's copy takes longest of all, and is one thread's.
-    std::future<void> hashed =
-        std::async(std::launch::async | std::launch::deferred, [&] {
-          XXH3_64bits_update(&hash, bytes.data(), bytes.size());
-        });
+    // Beside the system's copy of the same bytes, which takes longer than
+    // anything else; of a few bytes a thread would cost more.
+    std::future<void> hashed = std::async(
+        bytes.size() < (1 << 16) ? std::launch::deferred : kThreadIfPossible,
+        [&] { XXH3_64bits_update(&hash, bytes.data(), bytes.size()); });
     uint64_t at = offset + data + written;
     written += bytes.size();
     progress.report(written);

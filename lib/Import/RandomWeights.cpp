@@ -39,9 +39,9 @@ int32_t nearNormal(uint64_t bits) {
   return sum - 2 * 65535;
 }
 
-// A version of a loop for each width of vectors, chosen when it first runs:
-// multiplying 64-bit lanes needs AVX-512, and the rest of this program is
-// built for any machine of its architecture.
+// A version of a loop for each width of vectors, chosen when the program is
+// loaded: multiplying 64-bit lanes is one instruction in AVX-512DQ, and the
+// rest is built for any machine of its architecture.
 #if defined(__x86_64__) && defined(__ELF__)
 #define MOE_VECTOR_VERSIONS                                                    \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))

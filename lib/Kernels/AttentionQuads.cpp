@@ -31,6 +31,22 @@ void SegmentEmitter::storeQueryDigits(Value n, Value count) {
   });
 }
 
+/// Each query of a unit's first tile, if that is whole, fetches a part of what
+/// the unit reads next: later ones leave memory idle.
+void SegmentEmitter::fetchPart(const KVCache::Place &place, Value u,
+                               Value first, Value size) {
+  Value isFirst = e.equal(first, e.index(0));
+  Value isWhole = e.equal(size, e.index(kTile));
+  e.when(arith::AndIOp::create(e.b, e.loc, isFirst, isWhole), [&] {
+    int64_t bytes = llvm::alignTo(kBlock * shape.cache.size() / kTile, 64);
+    Value start = e.add(place.start, e.mul(u, bytes));
+    for (int64_t at = 0; at < bytes; at += 64)
+      memref::PrefetchOp::create(e.b, e.loc, shape.cache.bytes,
+                                 e.add(start, at), /*isWrite=*/false,
+                                 /*localityHint=*/2, /*isDataCache=*/true);
+  });
+}
+
 /// Sums of integers over steps [0, steps) for `vectors` vectors of positions,
 /// or columns, from `load(step, vector)`: what they are in f32, less the scale.
 static SmallVector<Value> sumQuads(Emitter &e, const RowDigits &digits,

@@ -23,7 +23,9 @@ AttentionShape AttentionShape::of(lm::AttentionOp op) {
           cache,
           int64_t(op.getHeads()) / cache.heads(),
           int64_t(op.getWindow()),
-          getElementTypeOrSelf(op.getQ().getType()).isBF16()};
+          getElementTypeOrSelf(op.getQ().getType()).isBF16(),
+          cache.hasScales() &&
+              multipliesQuads(Target::of(op->getParentOfType<ModuleOp>()))};
 }
 
 MemRefType AttentionShape::stateType(Emitter &e) const {
@@ -64,6 +66,8 @@ void SegmentEmitter::placeScratch(Value scratch) {
   if (shape.cache.hasScales()) {
     keyScales = place(MemRefType::get({kBlock}, f32));
     valueScales = place(MemRefType::get({kBlock}, f32));
+  }
+  if (shape.hasQuads) {
     queryDigits = place(RowDigits::typeOf(e, kUnit, shape.cache.size()));
     weightDigits = place(RowDigits::typeOf(e, 1, kBlock));
   }
@@ -100,7 +104,8 @@ void SegmentEmitter::finish(Value count) {
 /// Stores weights of values as products take them: those of q8_0 multiplied by
 /// the values' scales, those of bf16 rounded to bf16 for queries that are bf16.
 /// Returns the weights, so rounded.
-Value SegmentEmitter::storeWeights(Value p, Value u, int64_t column) {
+Value SegmentEmitter::storeWeights(Value p, Value score, Value u,
+                                   int64_t column) {
   Type bf16 = e.b.getBF16Type();
   Value areShort =
       shape.hasBF16Queries ? shape.cache.valuesAre(e, bf16) : Value();
@@ -114,13 +119,14 @@ Value SegmentEmitter::storeWeights(Value p, Value u, int64_t column) {
   Value at = e.index(column), scaled = p;
   if (valueScales)
     scaled = e.mulf(p, e.load(valueScales, {at}));
-  // Integers are multiplied whether a position is seen or not: what scale one
-  // has that is not is no number to rely on.
-  if (shape.cache.valuesAreQuads(e))
-    scaled =
-        e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, p,
-                                       e.splat(0.0)),
-                 p, scaled);
+  // Of bytes in fours all positions of a block are multiplied. What one that is
+  // not seen (maskScores) was or was not stored with may be NaN.
+  if (shape.cache.valuesAreQuads(e)) {
+    Value minusInf = e.splat(-std::numeric_limits<double>::infinity());
+    Value isMasked = arith::CmpFOp::create(
+        e.b, e.loc, arith::CmpFPredicate::OEQ, score, minusInf);
+    scaled = e.select(isMasked, e.splat(0.0), scaled);
+  }
   e.store(scaled, scores, {u, at});
   return p;
 }
@@ -180,7 +186,7 @@ void SegmentEmitter::addSoftmax(Value n, Value u) {
   Value sum = e.load(sums, {u, e.index(0)});
   for (auto [v, score] : llvm::enumerate(s))
     sum = e.addf(sum, storeWeights(emitExpNonPositive(e, e.subf(score, wide)),
-                                   u, v * e.lanes));
+                                   score, u, v * e.lanes));
   e.store(sum, sums, {u, e.index(0)});
 }
 
@@ -330,8 +336,10 @@ void SegmentEmitter::scoreTile(Value block, Value n, Value first, Value size) {
           if (!half.isQuads())
             return;
           KeyBlock keys(e, shape.cache, half, kvHead, block);
-          eachVisible(n, first, size,
-                      [&](Value, Value u, Range) { dotQuads(u, keys); });
+          eachVisible(n, first, size, [&](Value, Value u, Range) {
+            fetchPart(values, u, first, size);
+            dotQuads(u, keys);
+          });
         });
       },
       [&] { dotTile(block, n, first, size); });
@@ -389,8 +397,10 @@ void SegmentEmitter::addTile(Value block, Value n, Value first, Value size) {
           if (!half.isQuads())
             return;
           ValueBlock values(e, shape.cache, half, kvHead, block);
-          eachVisible(n, first, size,
-                      [&](Value, Value u, Range) { addQuads(u, values); });
+          eachVisible(n, first, size, [&](Value, Value u, Range) {
+            fetchPart(nextKeys, u, first, size);
+            addQuads(u, values);
+          });
         });
       },
       [&] { addSharedValues(block, n, first, size); });

@@ -31,6 +31,8 @@ struct AttentionShape {
   int64_t group, window;
   /// Queries are bf16: so are the softmax's weights of bf16 values.
   bool hasBF16Queries;
+  /// The cache can be q8_0 that lies in fours.
+  bool hasQuads;
 
   static AttentionShape of(mlir::lm::AttentionOp op);
 
@@ -47,14 +49,17 @@ struct AttentionShape {
   /// The segments [first, second) of which rows first .. last see any.
   std::pair<Value, Value> segments(Emitter &e, Value first, Value last) const;
 
-  /// Bytes of a slot's own scratch for getSegmentFunction.
+  /// Bytes of a slot's own scratch for getSegmentFunction, whole cache lines:
+  /// states lie behind it.
   int64_t scratchBytes() const {
     return cache.wideBytes() + kUnit * (kBlock * (4 + 2) + kMostLanes * 4) +
-           (cache.hasScales() ? 2 * kBlock * 4 + digitBytes() : 0);
+           (cache.hasScales() ? 2 * kBlock * 4 : 0) +
+           (hasQuads ? digitBytes() : 0);
   }
   int64_t digitBytes() const {
-    return RowDigits::bytesOf(kUnit, cache.size()) +
-           RowDigits::bytesOf(1, kBlock);
+    return llvm::alignTo(RowDigits::bytesOf(kUnit, cache.size()) +
+                             RowDigits::bytesOf(1, kBlock),
+                         64);
   }
 };
 

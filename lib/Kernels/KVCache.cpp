@@ -6,12 +6,20 @@
 
 #include "KVCache.h"
 #include "OpKernels.h"
+#include "QuantisedRows.h"
 #include "RowDigits.h"
 
 using namespace mlir;
 using namespace moec::kernels;
 
 using lm::StateType;
+
+/// Elements of this type that lie side by side.
+static int64_t elementsPerStep(Emitter &e, Type element) {
+  if (element.isBF16())
+    return 2;
+  return StateType::isQuantised(element) && multipliesQuads(e.target) ? 4 : 1;
+}
 
 /// What `of` says of the element type that has this number.
 Value KVCache::ofType(Emitter &e, Value number,
@@ -32,7 +40,8 @@ Value KVCache::rowBytes(Emitter &e, Value number) const {
 KVCache::Place KVCache::keyPlace(Emitter &e, Value head, Value block) const {
   Value number = e.add(e.mul(head, e.div(extent, kBlock)), block);
   Value bytes = ofType(e, keyType, [&](Type t) {
-    return kBlock * type.getPaddedHeadDim() * StateType::getElementBytes(t);
+    return kBlock * llvm::alignTo(size(), elementsPerStep(e, t)) *
+           StateType::getElementBytes(t);
   });
   return {e.mul(number, bytes), bytes};
 }
@@ -61,13 +70,6 @@ Value KVCache::isType(Emitter &e, Value number, Type element) const {
     return {};
   int64_t i = known - type.getElementTypes().begin();
   return e.equal(number ? number : e.index(0), e.index(i));
-}
-
-/// Elements of this type that lie side by side.
-static int64_t elementsPerStep(Emitter &e, Type element) {
-  if (element.isBF16())
-    return 2;
-  return StateType::isQuantised(element) && hasQuads(e.target) ? 4 : 1;
 }
 
 Value KVCache::keysAre(Emitter &e, Type element) const {
@@ -304,15 +306,11 @@ std::pair<Value, Value> moec::kernels::splitPairs(Emitter &e, Value pairs) {
 /// is found among bit patterns, where NaN is above infinity.
 static Value emitScale(Emitter &e, Value rows, Value row, Value start,
                        int64_t columns) {
-  Type i32 = e.vectorOf(e.b.getI32Type());
-  Value magnitude = e.integer(i32, 0x7fffffff);
   Value most = e.columns(
-      columns, e.integer(i32, 0),
+      columns, e.integer(e.vectorOf(e.b.getI32Type()), 0),
       [&](Value d, int64_t count, ValueRange c) -> SmallVector<Value> {
         Value x = e.load(rows, {row, e.add(start, d)}, count);
-        Value bits = arith::BitcastOp::create(e.b, e.loc, i32, x);
-        bits = arith::AndIOp::create(e.b, e.loc, bits, magnitude);
-        return {arith::MaxUIOp::create(e.b, e.loc, c[0], bits)};
+        return {emitLargestBits(e, x, c[0])};
       })[0];
   most = vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::MAXUI,
                                      most);
@@ -334,8 +332,7 @@ static Value emitQuantised(Emitter &e, Value x, Value scale, int64_t bias) {
   q = e.select(compare(arith::CmpFPredicate::OGT, q, 127), e.f32(127), q);
   q = e.select(compare(arith::CmpFPredicate::OLT, q, -127), e.f32(-127), q);
   q = e.select(isUsable, q, e.f32(0));
-  // 1.5 * 2^23: the sum is rounded to an integer, and its low byte is it.
-  q = e.addf(q, e.f32(12582912 + bias));
+  q = e.addf(q, e.f32(kRounder + bias));
   q = arith::BitcastOp::create(e.b, e.loc, e.b.getI32Type(), q);
   return arith::TruncIOp::create(e.b, e.loc, e.b.getI8Type(), q);
 }
@@ -482,7 +479,8 @@ void Append::storePairsOfValues(const CacheHalf &values) {
 
 void moec::kernels::emitKernel(Emitter &e, lm::AppendOp op, const Slot &slot) {
   KVCache cache = KVCache::of(op);
-  // Slots share pairs of positions: no two write to one.
+  // Slots share pairs of positions: no two write to one. Of bytes in fours two
+  // may, but each stores its own, one at a time.
   Value position = op.getPosition(), half = e.div(position, 2);
   Value end = e.add(position, e.dim(op.getK(), 0));
   Value pairs = e.sub(e.ceilDiv(end, e.index(2)), half);

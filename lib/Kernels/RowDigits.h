@@ -2,10 +2,11 @@
 //
 // Part of moe-mlir. A product of f32 with bytes as three exact ones of
 // integers, where the target multiplies bytes four at a time: x = scale * (d0 +
-// d1 / 254 + d2 / 254^2) with digits of -127 .. 127, off by less than 2^-23 of
-// the row's largest number. (Splitting into slices: Ozaki, Ogita, Oishi, Rump,
-// Error-free transformations of matrix multiplication, Numerical Algorithms 59,
-// 2012.)
+// d1 / 254 + d2 / 254^2) with digits of -127 .. 127, off by less than 2^-22 of
+// the row's largest number (three roundings of 2^-24: the factor, its product,
+// the scale; and what is left behind the third digit). (Splitting into slices:
+// Ozaki, Ogita, Oishi, Rump, Error-free transformations of matrix
+// multiplication, Numerical Algorithms 59, 2012.)
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,8 +21,8 @@ namespace moec::kernels {
 inline ByteDot quadsOf(const Target &target) {
   return byteDotOf(target, /*largest=*/255);
 }
-/// Whether q8_0 lies in fours.
-inline bool hasQuads(const Target &target) {
+/// Whether they are, in one instruction: then q8_0 lies in fours.
+inline bool multipliesQuads(const Target &target) {
   return quadElements(quadsOf(target)) == 1;
 }
 /// What was added to them, so that they have no sign.

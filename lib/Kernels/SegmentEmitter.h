@@ -69,7 +69,7 @@ private:
 
   // Softmax.
 
-  Value storeWeights(Value p, Value u, int64_t column);
+  Value storeWeights(Value p, Value score, Value u, int64_t column);
   void raiseMaximum(Value old, Value maximum, Value u);
   void maskScores(Range range, Value u);
   void addSoftmax(Value n, Value u);
@@ -85,6 +85,7 @@ private:
 
   // The same with integers (AttentionQuads.cpp).
 
+  void fetchPart(const KVCache::Place &place, Value u, Value first, Value size);
   void dotQuads(Value u, const KeyBlock &block);
   void addQuads(Value u, const ValueBlock &block);
 

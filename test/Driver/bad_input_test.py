@@ -230,6 +230,7 @@ WEIGHTS = [
 ]
 
 GRAPHS = [
+    ("random weights of a graph", graph(LAYER), ["--weights=random:1", *LIB], ["--weights=random: a graph"]),
     ("executable of a graph", graph(LAYER), OUT, ["graph.mlir: a .mlir file has no model to run"]),
     ("format of a graph", graph(LAYER), ["--quant=int8", *LIB], ["--quant: a graph says itself", "lm.format"]),
     ("activations of a graph", graph(LAYER), ["--act=f32", *LIB], ["--act: a graph says itself", "lm.activations"]),

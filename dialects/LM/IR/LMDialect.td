@@ -221,7 +221,8 @@ def LM_StateType : LM_Type<"State", "state"> {
     static int64_t getScaleBytes(::mlir::Type elementType) {
       return isQuantised(elementType) ? sizeof(float) : 0;
     }
-    /// Elements that a head takes in memory: bf16 lies in pairs, i8 in fours.
+    /// Elements that a head takes in memory, whatever they are: bf16 lies in
+    /// pairs, i8 in fours.
     int64_t getPaddedHeadDim() const;
     /// Bytes of the keys (or values) of one head at one position, with scale.
     int64_t getRowBytes(::mlir::Type elementType) const;

@@ -12,6 +12,7 @@
 
 #include "llvm/Support/Error.h"
 #include <functional>
+#include <future>
 
 namespace moec {
 
@@ -49,12 +50,17 @@ struct WeightPlacement {
 /// offset. The declarations leave the module: they mean nothing to LLVM.
 std::vector<WeightPlacement> takePlacements(mlir::ModuleOp module);
 
+/// In a thread, or, where none can be had, when its result is asked for.
+inline constexpr std::launch kThreadIfPossible =
+    std::launch::async | std::launch::deferred;
+
 /// Packs weights with `threads` threads and hands runs of bytes to `sink` in
-/// order.
-llvm::Error packWeights(
-    llvm::ArrayRef<WeightPlacement> placements, const moe::WeightSource &source,
-    const moe::ModelConfig &config, unsigned threads,
-    llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)> sink);
+/// order, while those threads pack what comes next.
+llvm::Error
+packWeights(llvm::ArrayRef<WeightPlacement> placements,
+            const moe::WeightSource &source, const moe::ModelConfig &config,
+            unsigned threads,
+            llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)> sink);
 
 } // namespace moec
 

@@ -13,7 +13,7 @@ namespace moe::runtime {
 
 /// Runs `model <command> ...` with the best of the versions and returns the
 /// exit status: 0 after success, 1 after an error, 2 after a wrong command
-/// line, 130 after Ctrl-C.
+/// line, 128 + the signal's number after one that ended a command.
 int runCommandLine(int argc, char **argv,
                    std::span<const MoeCodeVersion> versions);
 

@@ -79,6 +79,7 @@ Result<Session> openSession(const CommandContext &context,
   if (!options.traceRouting.empty()) {
     if (context.payload().step().records.empty())
       return fail("--trace-routing: this executable records no routing");
+    finishAtSignals();
     Result<AtomicFile> file = AtomicFile::create(options.traceRouting);
     if (!file)
       return failIn("--trace-routing", file);

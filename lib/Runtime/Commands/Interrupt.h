@@ -9,10 +9,13 @@
 
 namespace moe::runtime {
 
-/// The first SIGINT, SIGTERM or SIGHUP is only remembered, so that the command
-/// ends in its own way; the second one of a kind ends the process. Also ignores
-/// SIGPIPE, so that a closed pipe is seen as EPIPE.
+/// The first SIGINT is only remembered; a second one ends the process. Also
+/// ignores SIGPIPE, so that a closed pipe is seen as EPIPE.
 void installSignalHandlers();
+
+/// The same for SIGTERM and SIGHUP, of a command that is about to make a file:
+/// it asks interrupted() and leaves nothing unfinished behind.
+void finishAtSignals();
 
 /// True from the first of them on.
 bool interrupted();

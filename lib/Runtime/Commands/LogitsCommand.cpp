@@ -20,6 +20,7 @@ Result<int> logitsCommand(const CommandContext &context) {
   if (nameSameFile(options.out, options.traceRouting))
     return fail("--out and --trace-routing: both are ", options.out,
                 "; expected two files");
+  finishAtSignals();
   std::unique_ptr<TraceOutput> trace;
   Result<Session> session = openSession(context, trace);
   if (!session)

@@ -147,7 +147,8 @@ def main(function):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup's stays
             signal.signal(number, end)
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        # One that is being ended may still write into it.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             # What programs put there goes with the script: one that is killed removes nothing.
             os.environ["TMPDIR"] = tempfile.tempdir = folder
             sys.exit(function())
@@ -155,7 +156,8 @@ def main(function):
         sys.exit(f"{name}: {failure(error)}")
     except Ended as ended:
         number = signal.Signals(ended.args[0])
-        print(f"{name}: ended by {number.name}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be what went away
+            print(f"{name}: ended by {number.name}", file=sys.stderr)
         sys.exit(128 + number)
 
 

@@ -37,22 +37,39 @@ def address(buffer):
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 
 
-def huge_pages(size):
-    """(owner, address): memory aligned to 2 MiB, in huge pages where the system gives them."""
-    area = mmap.mmap(-1, size + (2 << 20), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+def advise_huge_pages(area):
     try:
         area.madvise(mmap.MADV_HUGEPAGE)
     except OSError:
         pass
+
+
+def huge_pages(size):
+    """(owner, address): memory aligned to 2 MiB, in huge pages where the system gives them."""
+    area = mmap.mmap(-1, size + (2 << 20), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    advise_huge_pages(area)
     return area, (address(area) + (2 << 20) - 1) // (2 << 20) * (2 << 20)
 
 
-def file_mapping(path, size):
-    """(owner, address) of a new file's pages, mapped shared as an executable's weights are."""
-    with open(path, "w+b") as file:
-        file.truncate(size)
-        area = mmap.mmap(file.fileno(), size)
-    return area, address(area)
+class FilePages:
+    """A new file's pages, written and mapped as an executable's weights are: in huge pages where the system has such of
+    files, read-only, with the runtime's advice. They are filled through another mapping."""
+
+    def __init__(self, path, size):
+        with open(path, "w+b") as file:
+            pages = bytes(4 << 20)
+            for start in range(0, size, len(pages)):
+                file.write(pages[:size - start])
+            file.flush()
+            self.filled = mmap.mmap(file.fileno(), size)
+            self.map = mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ)
+        advise_huge_pages(self.map)
+        self.size, self.start = size, np.frombuffer(self.map, np.uint8).ctypes.data
+
+    def settle(self):
+        """Writes pages back now, since the system would amid the rounds, and keeps them in memory if it lets us."""
+        self.filled.flush()
+        ctypes.CDLL(None).mlock(ctypes.c_void_p(self.start), ctypes.c_size_t(self.size))
 
 
 def fill(start, size):
@@ -70,8 +87,9 @@ class Ceilings:
         leave_out = LACKING[target]
         self.library = build(folder)
         self.bytes = max(256 << 20, 8 * host.last_level_cache())
-        self.areas = {"file": file_mapping(folder / "ceiling-pages", self.bytes), "huge": huge_pages(self.bytes)}
-        for _, start in self.areas.values():
+        self.file, (self.huge, huge) = FilePages(folder / "ceiling-pages", self.bytes), huge_pages(self.bytes)
+        self.starts = {"file": self.file.start, "huge": huge}
+        for start in (address(self.file.filled), huge):
             fill(start, self.bytes)
         self.loops = {}  # recipe: {name: number}
         for i in range(self.library.loop_count()):
@@ -82,7 +100,7 @@ class Ceilings:
 
     def read_once(self, way, threads):
         pages, streams, ahead = way
-        return self.library.read_rate(self.areas[pages][1], self.bytes, threads, streams, ahead)
+        return self.library.read_rate(self.starts[pages], self.bytes, threads, streams, ahead)
 
     def compute_once(self, loop, threads, seconds=0.01):
         return self.library.loop_rate(loop, threads, seconds)
@@ -92,7 +110,7 @@ class Ceilings:
         if threads in self.tries:
             return
         ways = {f"{pages} pages, {streams} streams, prefetch {ahead}": (pages, streams, ahead)
-                for pages, streams, ahead in itertools.product(self.areas, STREAMS, AHEAD)}
+                for pages, streams, ahead in itertools.product(self.starts, STREAMS, AHEAD)}
         self.ways = ways
         median = lambda once, what: float(np.median([once(what, threads) for _ in range(REPEATS)]))
         found = {"read": {name: median(self.read_once, way) for name, way in ways.items()}}

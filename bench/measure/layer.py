@@ -42,7 +42,7 @@ class Layer:
         self.down = weights.Random((shape.experts, shape.hidden, shape.width), kind, shape.width ** -0.5, 2)
         self.function.pack(1, self.gate_up.logical())
         self.function.pack(2, self.down.logical())
-        self.function.settle()
+        self.function.file.settle()
         self.expert_bytes = sum(self.function.sizes[1:]) // shape.experts
         self.routing, self.sweep = None, host.Sweep()
 

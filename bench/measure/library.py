@@ -1,7 +1,6 @@
 """Calls what `moec --emit=lib` makes: docs in the header that it writes."""
 import ctypes
 import json
-import mmap
 import re
 import time
 
@@ -21,16 +20,18 @@ def compile_graph(moec, text, folder, target, name="graph", *options):
     return ctypes.CDLL(str(library)), recipe.group(1) if recipe else "unknown"
 
 
-class PackedFile:
-    """A file of packed weights, mapped as an executable's are."""
+class PackedFile(ceilings.FilePages):
+    """A file of packed weights."""
 
     def __init__(self, path, sizes):
         starts = np.cumsum([0] + [(size + 4095) // 4096 * 4096 for size in sizes])
-        with open(path, "w+b") as file:
-            file.truncate(max(int(starts[-1]), 4096))
-            self.map = mmap.mmap(file.fileno(), 0)
-        base = ceilings.address(self.map)
-        self.addresses = [base + int(start) for start in starts[:-1]]
+        super().__init__(path, max(int(starts[-1]), 4096))
+        self.starts = [int(start) for start in starts[:-1]]
+        self.addresses = [self.start + start for start in self.starts]
+
+    def place(self, number):
+        """Where weight `number` is to be packed."""
+        return ceilings.address(self.filled) + self.starts[number]
 
 
 class Function:
@@ -55,14 +56,8 @@ class Function:
 
     def pack(self, number, logical):
         """Packs an array in its library form."""
-        status = self.pack_weight(number, logical.ctypes.data, self.packed(number))
+        status = self.pack_weight(number, logical.ctypes.data, self.file.place(number))
         assert status == 0, f"packing weight {number}: status {status}"
-
-    def settle(self):
-        """Writes pages back now, since the system would amid the rounds, and keeps them in memory if it lets us."""
-        self.file.map.flush()
-        libc = ctypes.CDLL(None)
-        libc.mlock(ctypes.c_void_p(self.file.addresses[0]), ctypes.c_size_t(len(self.file.map)))
 
     def outputs(self, tokens):
         """Arrays for the results; 'tokens * 2' in a description is a number of rows."""

@@ -39,10 +39,10 @@ GroupLines::GroupLines(TileBuilder &tile, Value group)
 /// address a panel. A core waits for few lines of its own at once (Zen 4: 20
 /// GB/s), its prefetcher for more: where little else takes time (streams),
 /// only the first line is fetched, and the prefetcher does the rest (OLMoE's
-/// layer, nibbles at T=1: 27 GB/s).
+/// layer, nibbles at T=1: 27 GB/s); in runs it does all.
 void GroupLines::prefetch() {
   int64_t lead = leadOf(e.target, tile.family, tile.asStream);
-  if (!lead)
+  if (!lead || tile.run())
     return;
   int64_t count =
       fetchesEveryLine(e.target, tile.asStream)

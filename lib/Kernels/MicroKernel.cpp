@@ -162,6 +162,20 @@ int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
 /// to set the machine's own prefetcher going before a page begins.
 static constexpr int64_t kPageLead = 32;
 
+/// Lines of a panel that make a run: 4 blocks of nibbles, 2 of bytes.
+static constexpr int64_t kRunLines = 32;
+
+int64_t moec::kernels::runOf(const Target &target, const TileFamily &family,
+                             int64_t rows, bool asStream) {
+  if (!asStream || target.prefetchLines ||
+      family.recipe != Recipe::GroupSums || family.sumsWholeRows())
+    return 0;
+  auto layout = lm::QuantisedLayout::of(family.format);
+  if (!layout.isNibbles() && rows <= 2)
+    return 0;
+  return kRunLines / layout.groupLines;
+}
+
 /// Whether a tile of `rows` rows is one of several of more rows, at times. One
 /// matrix tile serves all.
 static bool isPartOfBlocks(const Target &target, const TileFamily &family,
@@ -265,6 +279,61 @@ void TileBuilder::prefetch(Value k) {
     memref::PrefetchOp::create(
         e.b, e.loc, bLines, ValueRange{fetchedLine(panel, k, lead), e.index(0)},
         /*isWrite=*/false, /*localityHint=*/4 - level, /*isDataCache=*/true);
+}
+
+TileBuilder TileBuilder::ofPanel(int64_t panel) {
+  TileBuilder one = *this;
+  one.panels = 1;
+  one.line = panelLine(panel, e.index(0));
+  return one;
+}
+
+SmallVector<Value> TileBuilder::addStep(Value k, ValueRange acc) {
+  if (family.isDequantised())
+    return accumulateDequantised(k, acc);
+  return lm::isQuantised(family.format) ? accumulateGroup(k, acc)
+                                        : accumulate(k, acc);
+}
+
+SmallVector<Value> TileBuilder::sumSteps(Value first, Value last,
+                                         ValueRange acc) {
+  return e.loop(first, last, 1, acc, [&](Value k, ValueRange carried) {
+    return addStep(k, carried);
+  });
+}
+
+SmallVector<Value> TileBuilder::sumInRuns(Value steps, ValueRange acc) {
+  SmallVector<TileBuilder> ones;
+  for (int64_t p = 0; p < panels; ++p)
+    ones.push_back(ofPanel(p));
+  int64_t each = vectorsPerPanel();
+  auto addRun = [&](Value first, ValueRange before) {
+    Value last = e.min(e.add(first, run()), steps);
+    SmallVector<Value> next(before);
+    for (auto [p, one] : llvm::enumerate(ones)) {
+      auto place = [&, p = p](int64_t i) -> Value & {
+        return next[i / each * vectors() + p * each + i % each];
+      };
+      SmallVector<Value> own;
+      for (int64_t i = 0; i < rows * each; ++i)
+        own.push_back(place(i));
+      own = one.sumSteps(first, last, own);
+      for (auto [i, sum] : llvm::enumerate(own))
+        place(i) = sum;
+    }
+    return next;
+  };
+  return e.loop(e.index(0), steps, run(), acc, addRun);
+}
+
+SmallVector<Value> TileBuilder::multiply() {
+  if (family.sumsWholeRows())
+    return sumWholeRows();
+  if (family.takesBlocks(e.target, rows))
+    return multiplyBlocks();
+  Value steps = lm::isQuantised(family.format) ? countGroups() : lines;
+  SmallVector<Value> zeros(rows * vectors(), e.splat(0.0));
+  return run() ? sumInRuns(steps, zeros) : sumSteps(e.index(0), steps, zeros);
 }
 
 SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
@@ -380,18 +449,7 @@ static func::FuncOp getTile(ModuleOp module, const Target &target,
   auto args = function.getArguments();
   TileBuilder tile = TileBuilder::of(e, family, rows, panels, asStream, args);
   Value cOffset = args.back();
-  SmallVector<Value> init(rows * tile.vectors(), e.splat(0.0));
-  bool inGroups = lm::isQuantised(family.format);
-  Value steps = inGroups ? tile.countGroups() : Value(args[4]);
-  auto accumulate = [&](Value k, ValueRange carried) {
-    return family.isDequantised() ? tile.accumulateDequantised(k, carried)
-           : inGroups             ? tile.accumulateGroup(k, carried)
-                                  : tile.accumulate(k, carried);
-  };
-  SmallVector<Value> acc = family.sumsWholeRows() ? tile.sumWholeRows()
-                           : family.takesBlocks(target, rows)
-                               ? tile.multiplyBlocks()
-                               : e.loop(e.index(0), steps, 1, init, accumulate);
+  SmallVector<Value> acc = tile.multiply();
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t v = 0; v < tile.vectors(); ++v) {
       int64_t perPanel = tile.vectorsPerPanel();

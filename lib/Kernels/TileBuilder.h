@@ -34,6 +34,17 @@ struct TileBuilder {
   /// other, and not the line's weights for one row after the other.
   bool isByVector() const;
 
+  int64_t run() const { return runOf(e.target, family, rows, asStream); }
+  /// The tile of one of the panels.
+  TileBuilder ofPanel(int64_t panel);
+  /// Sums of all of K: of row r and vector v the (r * vectors() + v)-th.
+  llvm::SmallVector<Value> multiply();
+  /// Adds K step k, or the steps first .. last - 1.
+  llvm::SmallVector<Value> addStep(Value k, mlir::ValueRange acc);
+  llvm::SmallVector<Value> sumSteps(Value first, Value last,
+                                    mlir::ValueRange acc);
+  llvm::SmallVector<Value> sumInRuns(Value steps, mlir::ValueRange acc);
+
   Value panelLine(int64_t panel, Value k) {
     Value base = panel ? e.add(line, e.mul(stride, panel)) : line;
     return e.add(base, k);

@@ -19,7 +19,8 @@ using lm::Format;
 
 namespace {
 
-constexpr int64_t kColumns = 72, kBatch = 40;
+// More than a run of every format (kernels::runOf), and no multiple of one.
+constexpr int64_t kColumns = 296, kBatch = 40;
 
 /// For each number S of streams that calls of few rows take: 1, S - 1, S, S + 1
 /// and 2 S + 1 pairs. Nothing where no call takes streams.

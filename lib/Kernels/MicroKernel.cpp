@@ -167,8 +167,8 @@ static constexpr int64_t kRunLines = 32;
 
 int64_t moec::kernels::runOf(const Target &target, const TileFamily &family,
                              int64_t rows, bool asStream) {
-  if (!asStream || target.prefetchLines ||
-      family.recipe != Recipe::GroupSums || family.sumsWholeRows())
+  if (!asStream || target.prefetchLines || family.recipe != Recipe::GroupSums ||
+      family.sumsWholeRows())
     return 0;
   auto layout = lm::QuantisedLayout::of(family.format);
   if (!layout.isNibbles() && rows <= 2)

@@ -3,6 +3,7 @@
 
 usage: executable_test.py MOEC GOLDENS
 """
+import json
 import pathlib
 import shutil
 import subprocess
@@ -125,6 +126,24 @@ def external(case):
     case.complains([path, *QUESTION, "--weights", weights], "outside.weights")
 
 
+def large(case):
+    """Weights of several huge pages, which are written page by page: the same bytes behind the code and in a file of their
+    own, where pages begin elsewhere."""
+    config = case.folder / "config.json"
+    config.write_text(json.dumps(json.loads((GOLDEN / "config.json").read_text()) |
+                                 dict(hidden_size=520, intermediate_size=200, vocab_size=3001)))
+    path = case.folder / "large"
+    for options in ([], ["--weights=external"]):
+        subprocess.run([MOEC, config, "--weights=random:7", "-o", path, *options], check=True, capture_output=True)
+        if not options:
+            start, size = section(path)
+            inside = path.read_bytes()[start:start + size]
+        done = run(path, *QUESTION, "--verify")
+        assert done.returncode == 0 and "match their hashes" in done.stderr, done
+    assert len(inside) > 20 << 20 and start % (2 << 20)
+    assert (case.folder / "large.weights").read_bytes() == inside
+
+
 def foreign(case):
     """Weights of another model, of other types of the cache or the weights, of other chunks."""
     for options in ([GOLDEN.parent / "qwen3_moe"], [GOLDEN.parent / "olmoe-bf16"], [GOLDEN, "--kv=q8_0"],
@@ -163,7 +182,7 @@ def named(case):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         case = Case(pathlib.Path(folder))
-        for part in (damaged, stripped, stripped_by_llvm, started, external, foreign, files, named):
+        for part in (damaged, stripped, stripped_by_llvm, started, external, large, foreign, files, named):
             print(part.__name__, flush=True)
             part(case)
 

@@ -87,10 +87,12 @@ class Ceilings:
         leave_out = LACKING[target]
         self.library = build(folder)
         self.bytes = max(256 << 20, 8 * host.last_level_cache())
-        self.file, (self.huge, huge) = FilePages(folder / "ceiling-pages", self.bytes), huge_pages(self.bytes)
-        self.starts = {"file": self.file.start, "huge": huge}
-        for start in (address(self.file.filled), huge):
+        self.file = FilePages(folder / "ceiling-pages", self.bytes)
+        self.memory, anonymous = huge_pages(self.bytes)
+        self.starts = {"file": self.file.start, "anonymous": anonymous}
+        for start in (address(self.file.filled), anonymous):
             fill(start, self.bytes)
+        self.file.settle()
         self.loops = {}  # recipe: {name: number}
         for i in range(self.library.loop_count()):
             name, recipe = self.library.loop_name(i).decode(), self.library.loop_recipe(i).decode()

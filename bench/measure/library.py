@@ -1,5 +1,6 @@
 """Calls what `moec --emit=lib` makes: docs in the header that it writes."""
 import ctypes
+import functools
 import json
 import re
 import time
@@ -48,11 +49,16 @@ class Function:
         self.description = json.loads(describe())
         self.arguments = self.description["arguments"]
         self.sizes = [self.packed_size(i) for i in range(sum(a["kind"] == "weight" for a in self.arguments))]
-        self.file = PackedFile(folder / f"{name}.weights", self.sizes) if self.sizes else None
+        self.path, self.lent = folder / f"{name}.weights", None
+
+    @functools.cached_property
+    def file(self):
+        """Made when it is first packed into: who borrows needs none."""
+        return PackedFile(self.path, self.sizes)
 
     def packed(self, number):
         """Address of a packed weight."""
-        return self.file.addresses[number]
+        return (self.lent or self.file.addresses)[number]
 
     def pack(self, number, logical):
         """Packs an array in its library form."""
@@ -69,9 +75,9 @@ class Function:
         return arrays
 
     def borrow(self, lender, numbers):
-        """Takes another function's packed weights `numbers` instead of its own: equal ops have equal layouts."""
+        """Takes another function's packed weights `numbers`: equal ops have equal layouts."""
         assert self.sizes == [lender.sizes[number] for number in numbers]
-        self.file.addresses = [lender.packed(number) for number in numbers]
+        self.lent = [lender.packed(number) for number in numbers]
 
     def prepare(self, tokens, threads, positions=None, copies=1):
         """Allocates and touches what calls of this size need; `copies`: sets of states, taken in turn."""

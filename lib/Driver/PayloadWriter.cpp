@@ -211,11 +211,11 @@ struct Output {
   int fd;
 
   llvm::Error writeAt(llvm::ArrayRef<char> bytes, uint64_t offset) const {
-    return writeAt({}, bytes, offset);
+    return writeBothAt({}, bytes, offset);
   }
   /// Writes two runs of bytes, one behind the other.
-  llvm::Error writeAt(llvm::ArrayRef<char> first, llvm::ArrayRef<char> second,
-                      uint64_t offset) const {
+  llvm::Error writeBothAt(llvm::ArrayRef<char> first,
+                          llvm::ArrayRef<char> second, uint64_t offset) const {
     while (!first.empty() || !second.empty()) {
       iovec runs[2] = {{const_cast<char *>(first.data()), first.size()},
                        {const_cast<char *>(second.data()), second.size()}};
@@ -240,7 +240,9 @@ struct Output {
 class HugePageWriter {
 public:
   HugePageWriter(Output output, uint64_t offset)
-      : output(output), offset(offset) {}
+      : output(output), offset(offset) {
+    rest.reserve(kHugePage);
+  }
 
   llvm::Error append(llvm::ArrayRef<char> bytes) {
     uint64_t end = offset + rest.size() + bytes.size();
@@ -248,7 +250,7 @@ public:
     size_t now = whole > offset ? whole - offset - rest.size() : 0;
     if (now) {
       if (llvm::Error error =
-              output.writeAt(rest, bytes.take_front(now), offset))
+              output.writeBothAt(rest, bytes.take_front(now), offset))
         return error;
       rest.clear();
       offset = whole;
@@ -263,7 +265,7 @@ private:
 
   Output output;
   uint64_t offset;        ///< of `rest` in the file
-  std::vector<char> rest; ///< of less than a page, to be written
+  std::vector<char> rest; ///< to be written; ends before its page does
 };
 } // namespace
 

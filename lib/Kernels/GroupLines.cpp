@@ -38,18 +38,17 @@ GroupLines::GroupLines(TileBuilder &tile, Value group)
 /// second-level cache: what TileBuilder::prefetch does line by line, with one
 /// address a panel. A core waits for few lines of its own at once (Zen 4: 20
 /// GB/s), its prefetcher for more: where little else takes time (streams),
-/// only the first line is fetched, and the prefetcher does the rest (OLMoE's
-/// layer, nibbles at T=1: 27 GB/s); in runs it does all.
+/// only the first line is fetched, and the prefetcher does the rest.
 void GroupLines::prefetch() {
-  int64_t lead = leadOf(e.target, tile.family, tile.asStream);
-  if (!lead || tile.run())
+  int64_t ahead = tile.lead();
+  if (!ahead)
     return;
   int64_t count =
       fetchesEveryLine(e.target, tile.asStream)
           ? layout.groupLines + (layout.spansRow() ? 0 : layout.scaleLines)
           : 1;
   for (int64_t panel = 0; panel < tile.panels; ++panel) {
-    Value start = e.mul(tile.fetchedLine(panel, line, lead), 64);
+    Value start = e.mul(tile.fetchedLine(panel, line, ahead), 64);
     for (int64_t i = 0; i < count; ++i)
       memref::PrefetchOp::create(e.b, e.loc, bytes,
                                  ValueRange{e.add(start, 64 * i)},

@@ -85,7 +85,7 @@ namespace {
 /// What a tile of a pair of panels fetches from memory, in lines from the
 /// pair's first: block b of several takes its part of the next pair; a single
 /// block its own panels, some lines ahead, and from step `wrap` on those of the
-/// next pair.
+/// next pair. Tiles that read in runs fetch nothing.
 struct Fetch {
   Value first, second, part, shift, wrap;
 };

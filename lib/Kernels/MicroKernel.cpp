@@ -158,11 +158,13 @@ int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
   return isSlow ? 4 : target.streamPanels;
 }
 
-/// Lines ahead that streams of integers fetch, of each group the first: enough
-/// to set the machine's own prefetcher going before a page begins.
+/// Lines ahead that streams of integers fetch which are not read in runs, of
+/// each group the first: enough to set the machine's own prefetcher going
+/// before a page begins.
 static constexpr int64_t kPageLead = 32;
 
-/// Lines of a panel that make a run: 4 blocks of nibbles, 2 of bytes.
+/// Lines of integers, scales beside, that make a run: 8 groups of nibbles, 4 of
+/// bytes, which are whole blocks of every format.
 static constexpr int64_t kRunLines = 32;
 
 int64_t moec::kernels::runOf(const Target &target, const TileFamily &family,
@@ -185,7 +187,8 @@ static bool isPartOfBlocks(const Target &target, const TileFamily &family,
 
 /// Whether streams fetch in another way than blocks of rows.
 static bool areStreamsApart(const Target &target) {
-  return target.prefetchLines != target.blockPrefetchLines ||
+  return !target.prefetchLines || // and may be read in runs
+         target.prefetchLines != target.blockPrefetchLines ||
          target.blockPrefetchLevel != 1;
 }
 
@@ -271,17 +274,19 @@ Value TileBuilder::fetchedLine(int64_t panel, Value k, int64_t lead) {
 }
 
 void TileBuilder::prefetch(Value k) {
-  int64_t lead = leadOf(e.target, family, asStream);
-  if (!lead)
+  int64_t ahead = lead();
+  if (!ahead)
     return;
   int64_t level = asStream ? 1 : e.target.blockPrefetchLevel;
   for (int64_t panel = 0; panel < panels; ++panel)
     memref::PrefetchOp::create(
-        e.b, e.loc, bLines, ValueRange{fetchedLine(panel, k, lead), e.index(0)},
+        e.b, e.loc, bLines,
+        ValueRange{fetchedLine(panel, k, ahead), e.index(0)},
         /*isWrite=*/false, /*localityHint=*/4 - level, /*isDataCache=*/true);
 }
 
 TileBuilder TileBuilder::ofPanel(int64_t panel) {
+  assert(!lead() && "the copy would fetch the first panel's lines");
   TileBuilder one = *this;
   one.panels = 1;
   one.line = panelLine(panel, e.index(0));
@@ -308,7 +313,7 @@ SmallVector<Value> TileBuilder::sumInRuns(Value steps, ValueRange acc) {
     ones.push_back(ofPanel(p));
   int64_t each = vectorsPerPanel();
   auto addRun = [&](Value first, ValueRange before) {
-    Value last = e.min(e.add(first, run()), steps);
+    Value last = e.min(e.add(first, runSteps()), steps);
     SmallVector<Value> next(before);
     for (auto [p, one] : llvm::enumerate(ones)) {
       auto place = [&, p = p](int64_t i) -> Value & {
@@ -323,7 +328,7 @@ SmallVector<Value> TileBuilder::sumInRuns(Value steps, ValueRange acc) {
     }
     return next;
   };
-  return e.loop(e.index(0), steps, run(), acc, addRun);
+  return e.loop(e.index(0), steps, runSteps(), acc, addRun);
 }
 
 SmallVector<Value> TileBuilder::multiply() {
@@ -333,7 +338,8 @@ SmallVector<Value> TileBuilder::multiply() {
     return multiplyBlocks();
   Value steps = lm::isQuantised(family.format) ? countGroups() : lines;
   SmallVector<Value> zeros(rows * vectors(), e.splat(0.0));
-  return run() ? sumInRuns(steps, zeros) : sumSteps(e.index(0), steps, zeros);
+  return runSteps() ? sumInRuns(steps, zeros)
+                    : sumSteps(e.index(0), steps, zeros);
 }
 
 SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {

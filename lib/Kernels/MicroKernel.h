@@ -71,21 +71,24 @@ struct TileFamily {
 /// reads at once; 1 where it takes pairs of panels, one after the other.
 int64_t streamsOf(const Target &target, const TileFamily &family, int64_t rows);
 
-/// Whether a tile of `rows` rows fetches as streams do. One of a pair of panels
-/// does so, too, unless such tiles are blocks of more rows, which fetch for
-/// each other: then it is a function of its own, where the two ways differ.
+/// Whether a tile of `rows` rows fetches as streams do, and reads as they do
+/// (runOf). One of a pair of panels does so, too, unless such tiles are blocks
+/// of more rows, which fetch for each other: then it is a function of its own,
+/// where the two ways differ.
 bool fetchesAsStream(const Target &target, const TileFamily &family,
                      int64_t rows, bool inStreams);
 
 /// Lines ahead of use that a tile fetches its own panels, where no other block
-/// fetches them for it; 0 for not at all. `asStream`: by fetchesAsStream.
+/// fetches them for it and it does not read them in runs; 0 for not at all.
+/// `asStream`: by fetchesAsStream.
 int64_t leadOf(const Target &target, const TileFamily &family, bool asStream);
 
 /// K steps of one panel that a tile takes before it turns to the next, or 0
 /// where each step takes all panels. Interleaved line by line, Zen 4's
 /// prefetcher loses streams in which nibbles leave time between lines (OLMoE's
 /// layer, int4 at T=1: 82 -> 90 % of the read bandwidth; T=8: 79 -> 87 % of the
-/// floor), and those of three or four rows of bytes (T=16: 82 -> 84).
+/// floor), and those of three or four rows of int8 (T=16: 82 -> 84). Zen 5 gets
+/// them unmeasured; rows of floats and int8_channel have not been tried.
 int64_t runOf(const Target &target, const TileFamily &family, int64_t rows,
               bool asStream);
 

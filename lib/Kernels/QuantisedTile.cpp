@@ -105,15 +105,15 @@ SmallVector<Value> GroupTile::addLines(int64_t from, int64_t to, int64_t first,
                                        SmallVector<Value> sums) {
   int64_t each = std::min(linesAtOnce(), to - from);
   assert((to - from) % each == 0 && "lines are left over");
-  auto addRun = [&](Value start, ValueRange before) {
+  auto addSome = [&](Value start, ValueRange before) {
     SmallVector<Value> next(before);
     for (int64_t i = 0; i < each; ++i)
       addLine(e.add(start, i), first, vectors, next);
     return next;
   };
   if (each == to - from)
-    return addRun(e.index(from), sums);
-  return e.loop(e.index(from), e.index(to), each, sums, addRun);
+    return addSome(e.index(from), sums);
+  return e.loop(e.index(from), e.index(to), each, sums, addSome);
 }
 
 /// The sums of the group; narrow ones are widened before they may overflow.

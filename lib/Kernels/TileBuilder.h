@@ -34,15 +34,22 @@ struct TileBuilder {
   /// other, and not the line's weights for one row after the other.
   bool isByVector() const;
 
-  int64_t run() const { return runOf(e.target, family, rows, asStream); }
-  /// The tile of one of the panels.
+  int64_t runSteps() const { return runOf(e.target, family, rows, asStream); }
+  /// Lines ahead that it fetches; none in runs, which the machine's prefetcher
+  /// follows by itself.
+  int64_t lead() const {
+    return runSteps() ? 0 : leadOf(e.target, family, asStream);
+  }
+  /// The tile of one of the panels, which fetches nothing.
   TileBuilder ofPanel(int64_t panel);
   /// Sums of all of K: of row r and vector v the (r * vectors() + v)-th.
   llvm::SmallVector<Value> multiply();
-  /// Adds K step k, or the steps first .. last - 1.
+  /// Adds K step k.
   llvm::SmallVector<Value> addStep(Value k, mlir::ValueRange acc);
+  /// Adds the steps first .. last - 1.
   llvm::SmallVector<Value> sumSteps(Value first, Value last,
                                     mlir::ValueRange acc);
+  /// Adds all steps, runSteps() of one panel and then as many of the next.
   llvm::SmallVector<Value> sumInRuns(Value steps, mlir::ValueRange acc);
 
   Value panelLine(int64_t panel, Value k) {

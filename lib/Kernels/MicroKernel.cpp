@@ -173,9 +173,8 @@ int64_t moec::kernels::runOf(const Target &target, const TileFamily &family,
       family.sumsWholeRows())
     return 0;
   auto layout = lm::QuantisedLayout::of(family.format);
-  if (!layout.isNibbles() && rows <= 2)
-    return 0;
-  return kRunLines / layout.groupLines;
+  bool takesRuns = layout.isNibbles() || rows == 3;
+  return takesRuns ? kRunLines / layout.groupLines : 0;
 }
 
 /// Whether a tile of `rows` rows is one of several of more rows, at times. One

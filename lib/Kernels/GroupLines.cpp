@@ -34,27 +34,44 @@ GroupLines::GroupLines(TileBuilder &tile, Value group)
   }
 }
 
-/// Fetches as many lines as the group has and those of its scales, into the
+/// As many lines as the group has and those of its scales, into the
 /// second-level cache: what TileBuilder::prefetch does line by line, with one
 /// address a panel. A core waits for few lines of its own at once (Zen 4: 20
 /// GB/s), its prefetcher for more: where little else takes time (streams),
 /// only the first line is fetched, and the prefetcher does the rest.
-void GroupLines::prefetch() {
-  int64_t ahead = tile.lead();
-  if (!ahead)
+void GroupLines::fetchLines() {
+  bool all = fetchesEveryLine(e.target, tile.asStream);
+  for (int64_t panel = 0; panel < tile.panels; ++panel)
+    for (int64_t i = 0; i < (all ? layout.groupLines + fetchedScales() : 1);
+         ++i)
+      fetchLine(panel, e.index(i));
+  fetched.clear();
+}
+
+void GroupLines::startFetch() {
+  if (int64_t ahead = tile.lead())
+    for (int64_t panel = 0; panel < tile.panels; ++panel)
+      fetched.push_back(e.mul(tile.fetchedLine(panel, line, ahead), 64));
+}
+
+void GroupLines::fetchLine(int64_t panel, Value line) {
+  if (fetched.empty())
     return;
-  int64_t count =
-      fetchesEveryLine(e.target, tile.asStream)
-          ? layout.groupLines + (layout.spansRow() ? 0 : layout.scaleLines)
-          : 1;
-  for (int64_t panel = 0; panel < tile.panels; ++panel) {
-    Value start = e.mul(tile.fetchedLine(panel, line, ahead), 64);
-    for (int64_t i = 0; i < count; ++i)
-      memref::PrefetchOp::create(e.b, e.loc, bytes,
-                                 ValueRange{e.add(start, 64 * i)},
-                                 /*isWrite=*/false, /*localityHint=*/2,
-                                 /*isDataCache=*/true);
-  }
+  memref::PrefetchOp::create(
+      e.b, e.loc, bytes, ValueRange{e.add(fetched[panel], e.mul(line, 64))},
+      /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
+}
+
+void GroupLines::prefetch() {
+  startFetch();
+  fetchLines();
+}
+
+void GroupLines::prefetchBesideLines() {
+  startFetch();
+  // More panels are more addresses than registers take.
+  if (!fetchesEveryLine(e.target, tile.asStream) || tile.panels > 2)
+    fetchLines();
 }
 
 Value GroupLines::loadBytes(Value start, Value first, int64_t count) {

@@ -25,7 +25,17 @@ struct GroupLines {
 
   GroupLines(TileBuilder &tile, Value group);
 
+  /// Fetches all that the group fetches, at once.
   void prefetch();
+  /// Fetches it at once, or leaves it to a fetchLine for every line.
+  void prefetchBesideLines();
+  /// Fetches the line-th of the lines that are left to it, of those of a panel:
+  /// behind the group's own follow those of scales.
+  void fetchLine(int64_t panel, Value line);
+  /// Lines of scales that a panel fetches.
+  int64_t fetchedScales() const {
+    return layout.spansRow() ? 0 : layout.scaleLines;
+  }
   int64_t panelOf(int64_t v) const { return v / tile.vectorsPerPanel(); }
   int64_t laneOf(int64_t v) const {
     return v % tile.vectorsPerPanel() * e.lanes;
@@ -40,6 +50,10 @@ struct GroupLines {
   Value loadScales(int64_t v, int64_t kind);
 
 private:
+  llvm::SmallVector<Value> fetched; // bytes before what is left to each panel
+
+  void startFetch();
+  void fetchLines();
   Value loadBytes(Value start, Value first, int64_t count);
 };
 

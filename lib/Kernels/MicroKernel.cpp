@@ -272,16 +272,19 @@ Value TileBuilder::fetchedLine(int64_t panel, Value k, int64_t lead) {
   return panelLine(panel, e.add(k, lead));
 }
 
-void TileBuilder::prefetch(Value k) {
+void TileBuilder::prefetchPanel(int64_t panel, Value k) {
   int64_t ahead = lead();
   if (!ahead)
     return;
   int64_t level = asStream ? 1 : e.target.blockPrefetchLevel;
+  memref::PrefetchOp::create(
+      e.b, e.loc, bLines, ValueRange{fetchedLine(panel, k, ahead), e.index(0)},
+      /*isWrite=*/false, /*localityHint=*/4 - level, /*isDataCache=*/true);
+}
+
+void TileBuilder::prefetch(Value k) {
   for (int64_t panel = 0; panel < panels; ++panel)
-    memref::PrefetchOp::create(
-        e.b, e.loc, bLines,
-        ValueRange{fetchedLine(panel, k, ahead), e.index(0)},
-        /*isWrite=*/false, /*localityHint=*/4 - level, /*isDataCache=*/true);
+    prefetchPanel(panel, k);
 }
 
 TileBuilder TileBuilder::ofPanel(int64_t panel) {
@@ -344,7 +347,11 @@ SmallVector<Value> TileBuilder::multiply() {
 SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
   SmallVector<Value> acc(carried);
   int64_t n = vectors();
-  prefetch(k);
+  auto fetchBehind = [&](int64_t r) {
+    for (int64_t panel = 0; panel < panels; ++panel)
+      if (fetchesBehind(r, panel))
+        prefetchPanel(panel, k);
+  };
   if (family.isPairs()) {
     SmallVector<Value> weights;
     for (int64_t v = 0; v < n; ++v)
@@ -354,6 +361,7 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
       Value row = broadcastRow(r, element);
       for (int64_t v = 0; v < n; ++v)
         acc[r * n + v] = emitDotPairs(e, acc[r * n + v], row, weights[v]);
+      fetchBehind(r);
     }
     return acc;
   }
@@ -362,6 +370,7 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
     return broadcastRow(r, first);
   };
   if (isByVector()) {
+    prefetch(k);
     SmallVector<Value> row;
     for (int64_t i = 0; i < steps() * rows; ++i)
       row.push_back(rowElement(i / rows, i % rows));
@@ -379,6 +388,8 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
       Value row = rowElement(s, r);
       for (int64_t v = 0; v < n; ++v)
         acc[r * n + v] = e.fma(row, weights[v][s], acc[r * n + v]);
+      if (s == 0)
+        fetchBehind(r);
     }
   return acc;
 }

@@ -29,6 +29,8 @@ struct GroupTile : GroupLines {
   Value loadRow(int64_t row, int64_t at) { return loadRow(row, e.index(at)); }
   SmallVector<Value> operands(Value bytes, int64_t quad);
   SmallVector<Value> startSums(int64_t vectors);
+  void fetchBehind(int64_t r, Value line, int64_t first, int64_t vectors);
+  void fetchScales();
   void addLine(Value line, int64_t first, int64_t vectors,
                SmallVectorImpl<Value> &sums);
   int64_t linesAtOnce() const;
@@ -66,6 +68,21 @@ SmallVector<Value> GroupTile::startSums(int64_t vectors) {
   return sums;
 }
 
+/// What is fetched beside a line, behind row r's products with vectors from
+/// `first` on: of each panel that starts among them.
+void GroupTile::fetchBehind(int64_t r, Value line, int64_t first,
+                            int64_t vectors) {
+  for (int64_t v = first; v < first + vectors; ++v)
+    if (laneOf(v) == 0 && tile.fetchesBehind(r, panelOf(v)))
+      fetchLine(panelOf(v), line);
+}
+
+void GroupTile::fetchScales() {
+  for (int64_t panel = 0; panel < tile.panels; ++panel)
+    for (int64_t i = 0; i < fetchedScales(); ++i)
+      fetchLine(panel, e.index(layout.groupLines + i));
+}
+
 /// Adds the products of a line of `vectors` vectors from `first` on.
 void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
                         SmallVectorImpl<Value> &sums) {
@@ -86,6 +103,8 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
         Value &sum = sums[r * vectors + v];
         sum = emitDotQuads(e, dot, sum, row, weights[v]);
       }
+      if (q == quads() - 1)
+        fetchBehind(r, line, first, vectors);
     }
   }
 }
@@ -168,7 +187,7 @@ SmallVector<Value> TileBuilder::sumWholeRows() {
   int64_t together = end.dot == ByteDot::Pairs ? vectorsAtOnce() : n;
   auto addGroup = [&](Value group, ValueRange before) {
     GroupTile tile(*this, group);
-    tile.prefetch();
+    tile.prefetchBesideLines();
     SmallVector<Value> sums(before);
     for (int64_t first = 0; first < n; first += together) {
       SmallVector<Value> part;
@@ -191,12 +210,13 @@ SmallVector<Value> TileBuilder::sumWholeRows() {
 SmallVector<Value> TileBuilder::accumulateGroup(Value group,
                                                 ValueRange carried) {
   GroupTile tile(*this, group);
-  tile.prefetch();
+  tile.prefetchBesideLines();
   SmallVector<Value> acc(carried);
   int64_t together = vectorsAtOnce();
   for (int64_t first = 0; first < vectors(); first += together) {
     SmallVector<Value> sums = tile.sumGroup(first, together);
     tile.addTo(acc, first, together, sums);
   }
+  tile.fetchScales();
   return acc;
 }

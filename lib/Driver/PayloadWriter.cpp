@@ -10,15 +10,12 @@
 
 #include "Diagnostics.h"
 #include "Progress.h"
+#include "WeightsWriter.h"
 
 #include "moe/Runtime/Payload.h"
 
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/MathExtras.h"
 #include <nlohmann/json.hpp>
-
-#include <sys/uio.h>
-#include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -204,91 +201,27 @@ uint64_t moec::payloadBytes(const PayloadInputs &inputs) {
          sections.back().bytes;
 }
 
-namespace {
-/// An open file and its name for messages.
-struct Output {
-  StringRef path;
-  int fd;
-
-  llvm::Error writeAt(llvm::ArrayRef<char> bytes, uint64_t offset) const {
-    return writeBothAt({}, bytes, offset);
-  }
-  /// Writes two runs of bytes, one behind the other.
-  llvm::Error writeBothAt(llvm::ArrayRef<char> first,
-                          llvm::ArrayRef<char> second, uint64_t offset) const {
-    while (!first.empty() || !second.empty()) {
-      iovec runs[2] = {{const_cast<char *>(first.data()), first.size()},
-                       {const_cast<char *>(second.data()), second.size()}};
-      ssize_t done = ::pwritev(fd, runs, 2, offset);
-      if (done < 0 && errno == EINTR)
-        continue;
-      if (done <= 0)
-        return makeError(path + ": writing the weights failed: " +
-                         std::strerror(done < 0 ? errno : ENOSPC));
-      size_t ofFirst = std::min<size_t>(done, first.size());
-      first = first.drop_front(ofFirst);
-      second = second.drop_front(done - ofFirst);
-      offset += done;
-    }
-    return llvm::Error::success();
-  }
-};
-
-/// Writes in whole huge pages of the file. The system then caches it in such
-/// pages (file systems that can: ext4 since Linux 6.16, XFS), and who maps it
-/// misses the TLB less often.
-class HugePageWriter {
-public:
-  HugePageWriter(Output output, uint64_t offset)
-      : output(output), offset(offset) {
-    rest.reserve(kHugePage);
-  }
-
-  llvm::Error append(llvm::ArrayRef<char> bytes) {
-    uint64_t end = offset + rest.size() + bytes.size();
-    uint64_t whole = llvm::alignDown(end, kHugePage);
-    size_t now = whole > offset ? whole - offset - rest.size() : 0;
-    if (now) {
-      if (llvm::Error error =
-              output.writeBothAt(rest, bytes.take_front(now), offset))
-        return error;
-      rest.clear();
-      offset = whole;
-    }
-    llvm::append_range(rest, bytes.drop_front(now));
-    return llvm::Error::success();
-  }
-  llvm::Error finish() { return output.writeAt(rest, offset); }
-
-private:
-  static constexpr uint64_t kHugePage = uint64_t(2) << 20;
-
-  Output output;
-  uint64_t offset;        ///< of `rest` in the file
-  std::vector<char> rest; ///< to be written; ends before its page does
-};
-} // namespace
-
 llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
                                int fd, uint64_t offset) {
-  Output output{path, fd};
+  OpenFile output{path, fd};
   std::vector<Section> sections = placeSections(inputs);
   uint64_t data = dataOffset(inputs, sections);
 
   XXH3_state_t hash;
   XXH3_64bits_reset(&hash);
   uint64_t written = 0;
-  HugePageWriter weights(output, offset + data);
+  std::unique_ptr<WeightsWriter> weights =
+      WeightsWriter::of(output, offset + data, sections[0].bytes);
   Progress progress("weights", sections[0].bytes);
   auto sink = [&](llvm::ArrayRef<char> bytes) -> llvm::Error {
-    // Beside the system's copy of the same bytes, which takes longer than
-    // anything else; of a few bytes a thread would cost more.
+    // Beside the copy of the same bytes, which takes longer; of a few bytes a
+    // thread would cost more.
     std::future<void> hashed = std::async(
         bytes.size() < (1 << 16) ? std::launch::deferred : kThreadIfPossible,
         [&] { XXH3_64bits_update(&hash, bytes.data(), bytes.size()); });
     written += bytes.size();
     progress.report(written);
-    llvm::Error error = weights.append(bytes);
+    llvm::Error error = weights->append(bytes);
     hashed.get();
     return error;
   };
@@ -299,7 +232,7 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
   std::vector<char> padding(sections[0].bytes - written, 0);
   if (llvm::Error error = sink(padding))
     return error;
-  if (llvm::Error error = weights.finish())
+  if (llvm::Error error = weights->finish())
     return error;
   sections[0].hash = XXH3_64bits_digest(&hash);
 

@@ -33,7 +33,7 @@ struct File {
 };
 
 /// Where a file system takes O_DIRECT, and where (in memory) it need not.
-struct Writers : testing::TestWithParam<std::tuple<bool, const char *>> {};
+struct Writers : testing::TestWithParam<std::tuple<bool, std::string>> {};
 } // namespace
 
 static std::unique_ptr<WeightsWriter> make(bool isDirect, OpenFile file,
@@ -82,7 +82,7 @@ TEST_P(Writers, WriteEveryByteInItsPlace) {
 
 INSTANTIATE_TEST_SUITE_P(, Writers,
                          testing::Combine(testing::Bool(),
-                                          testing::Values(".", "/dev/shm")));
+                                          testing::Values<std::string>(".", "/dev/shm")));
 
 TEST(WeightsWriter, NamesTheFileThatIsFull) {
   for (bool isDirect : {false, true}) {

@@ -210,18 +210,18 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
   XXH3_state_t hash;
   XXH3_64bits_reset(&hash);
   uint64_t written = 0;
-  std::unique_ptr<WeightsWriter> weights =
-      WeightsWriter::of(output, offset + data, sections[0].bytes);
+  WeightsWriter weights(output, offset + data,
+                        isPastCache(sections[0].bytes, machineMemory()));
   Progress progress("weights", sections[0].bytes);
   auto sink = [&](llvm::ArrayRef<char> bytes) -> llvm::Error {
-    // Beside the copy of the same bytes, which takes longer; of a few bytes a
-    // thread would cost more.
+    // Beside the copy of the same bytes and the wait for the disk; of a few
+    // bytes a thread would cost more.
     std::future<void> hashed = std::async(
         bytes.size() < (1 << 16) ? std::launch::deferred : kThreadIfPossible,
         [&] { XXH3_64bits_update(&hash, bytes.data(), bytes.size()); });
     written += bytes.size();
     progress.report(written);
-    llvm::Error error = weights->append(bytes);
+    llvm::Error error = weights.append(bytes);
     hashed.get();
     return error;
   };
@@ -232,7 +232,7 @@ llvm::Error moec::writePayload(const PayloadInputs &inputs, StringRef path,
   std::vector<char> padding(sections[0].bytes - written, 0);
   if (llvm::Error error = sink(padding))
     return error;
-  if (llvm::Error error = weights->finish())
+  if (llvm::Error error = weights.finish())
     return error;
   sections[0].hash = XXH3_64bits_digest(&hash);
 

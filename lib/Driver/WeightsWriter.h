@@ -10,7 +10,8 @@
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
-#include <memory>
+#include <cstdint>
+#include <future>
 
 namespace moec {
 
@@ -19,35 +20,48 @@ struct OpenFile {
   llvm::StringRef path;
   int fd;
 
-  llvm::Error writeAt(llvm::ArrayRef<char> bytes, uint64_t offset) const {
-    return writeBothAt({}, bytes, offset);
-  }
-  /// Writes two runs of bytes, one behind the other.
-  llvm::Error writeBothAt(llvm::ArrayRef<char> first,
-                          llvm::ArrayRef<char> second, uint64_t offset) const;
+  llvm::Error writeAt(llvm::ArrayRef<char> bytes, uint64_t offset) const;
 };
 
-/// Writes bytes one behind the other, in whole huge pages of the file: the
-/// system then caches it in such pages (file systems that can: ext4 since Linux
-/// 6.16, XFS), and who maps it misses the TLB less often.
+/// Whether weights of `bytes` are written past the system's page cache on a
+/// machine of `memory` bytes: more than a quarter of it, which the cache could
+/// only keep by giving up much else.
+bool isPastCache(uint64_t bytes, uint64_t memory);
+
+/// Bytes of the machine's memory; a container's limit is not looked at.
+uint64_t machineMemory();
+
+/// Writes bytes one behind the other, in whole huge pages of the file, while
+/// more are appended. Through the page cache the system then keeps them in such
+/// pages (file systems that can: ext4 since Linux 6.16, XFS), and who maps the
+/// file misses the TLB less often. Past it (O_DIRECT, where the file system
+/// takes it) the cache stays as it is, and the system need not find and fill a
+/// page for each.
+///
+/// A write that failed is reported by a later append() or by finish(), and ends
+/// the writer's use. Before finish() the last bytes are not in the file.
 class WeightsWriter {
 public:
-  virtual ~WeightsWriter();
-  virtual llvm::Error append(llvm::ArrayRef<char> bytes) = 0;
-  virtual llvm::Error finish() = 0;
+  WeightsWriter(OpenFile file, uint64_t offset, bool pastCache);
+  ~WeightsWriter();
+  WeightsWriter(const WeightsWriter &) = delete;
+  WeightsWriter &operator=(const WeightsWriter &) = delete;
 
-  /// Through the system's page cache, which keeps what it can.
-  static std::unique_ptr<WeightsWriter> throughCache(OpenFile file,
-                                                     uint64_t offset);
-  /// From own memory to the disk (O_DIRECT), as far as the file system lets it:
-  /// the cache stays as it is, and its pages need not be found, cleared and
-  /// filled.
-  static std::unique_ptr<WeightsWriter> pastCache(OpenFile file,
-                                                  uint64_t offset);
-  /// The one for `bytes`: past the cache from a quarter of the machine's memory
-  /// on.
-  static std::unique_ptr<WeightsWriter> of(OpenFile file, uint64_t offset,
-                                           uint64_t bytes);
+  llvm::Error append(llvm::ArrayRef<char> bytes);
+  llvm::Error finish();
+
+private:
+  llvm::Error wait();
+  llvm::Error startWriting();
+  llvm::Error write(llvm::ArrayRef<char> bytes, uint64_t at) const;
+
+  OpenFile file;
+  int direct;          ///< the file once more, past the cache, or -1
+  uint64_t offset;     ///< of `filling` in the file
+  uint64_t capacity;   ///< bytes that `filling` takes
+  uint64_t filled = 0; ///< bytes that it has
+  char *filling, *writing;
+  std::future<llvm::Error> written; ///< `writing`
 };
 
 } // namespace moec

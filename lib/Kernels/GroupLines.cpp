@@ -34,44 +34,46 @@ GroupLines::GroupLines(TileBuilder &tile, Value group)
   }
 }
 
-/// As many lines as the group has and those of its scales, into the
-/// second-level cache: what TileBuilder::prefetch does line by line, with one
-/// address a panel. A core waits for few lines of its own at once (Zen 4: 20
-/// GB/s), its prefetcher for more: where little else takes time (streams),
-/// only the first line is fetched, and the prefetcher does the rest.
-void GroupLines::fetchLines() {
-  bool all = fetchesEveryLine(e.target, tile.asStream);
-  for (int64_t panel = 0; panel < tile.panels; ++panel)
-    for (int64_t i = 0; i < (all ? layout.groupLines + fetchedScales() : 1);
-         ++i)
-      fetchLine(panel, e.index(i));
-  fetched.clear();
-}
-
-void GroupLines::startFetch() {
+/// Bytes before what each panel fetches; none where nothing is fetched.
+SmallVector<Value> GroupLines::findFetched() {
+  SmallVector<Value> starts;
   if (int64_t ahead = tile.lead())
     for (int64_t panel = 0; panel < tile.panels; ++panel)
-      fetched.push_back(e.mul(tile.fetchedLine(panel, line, ahead), 64));
+      starts.push_back(e.mul(tile.fetchedLine(panel, line, ahead), 64));
+  return starts;
+}
+
+/// Into the second-level cache.
+void GroupLines::fetchAt(Value start, Value line) {
+  memref::PrefetchOp::create(e.b, e.loc, bytes,
+                             ValueRange{e.add(start, e.mul(line, 64))},
+                             /*isWrite=*/false, /*localityHint=*/2,
+                             /*isDataCache=*/true);
+}
+
+/// A core waits for few lines of its own at once (Zen 4: 20 GB/s), its
+/// prefetcher for more: where little else takes time (streams), only the first
+/// line is fetched, and the prefetcher does the rest.
+void GroupLines::prefetch() {
+  bool all = fetchesEveryLine(e.target, tile.asStream);
+  int64_t lines = all ? layout.groupLines + fetchedScales() : 1;
+  for (Value start : findFetched())
+    for (int64_t i = 0; i < lines; ++i)
+      fetchAt(start, e.index(i));
+}
+
+void GroupLines::prefetchBesideLines(int64_t slots) {
+  // More panels are more addresses than registers take.
+  bool isLeft = fetchesEveryLine(e.target, tile.asStream) &&
+                tile.fetchesBetween(slots) && tile.panels <= 2;
+  if (!isLeft)
+    return prefetch();
+  leftToLines = findFetched();
 }
 
 void GroupLines::fetchLine(int64_t panel, Value line) {
-  if (fetched.empty())
-    return;
-  memref::PrefetchOp::create(
-      e.b, e.loc, bytes, ValueRange{e.add(fetched[panel], e.mul(line, 64))},
-      /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
-}
-
-void GroupLines::prefetch() {
-  startFetch();
-  fetchLines();
-}
-
-void GroupLines::prefetchBesideLines() {
-  startFetch();
-  // More panels are more addresses than registers take.
-  if (!fetchesEveryLine(e.target, tile.asStream) || tile.panels > 2)
-    fetchLines();
+  if (!leftToLines.empty())
+    fetchAt(leftToLines[panel], line);
 }
 
 Value GroupLines::loadBytes(Value start, Value first, int64_t count) {

@@ -25,12 +25,15 @@ struct GroupLines {
 
   GroupLines(TileBuilder &tile, Value group);
 
-  /// Fetches all that the group fetches, at once.
+  /// Prefetches as many lines of each panel as the group has, and of scales, or
+  /// (fetchesEveryLine) the first alone.
   void prefetch();
-  /// Fetches it at once, or leaves it to a fetchLine for every line.
-  void prefetchBesideLines();
-  /// Fetches the line-th of the lines that are left to it, of those of a panel:
-  /// behind the group's own follow those of scales.
+  /// Leaves it to fetchLine where every line is fetched and a line's products
+  /// have `slots` places for that, or does it.
+  void prefetchBesideLines(int64_t slots);
+  /// Prefetches for a panel what it takes next in place of the group's `line`;
+  /// lines of scales follow the group's own. Nothing where prefetchBesideLines
+  /// did.
   void fetchLine(int64_t panel, Value line);
   /// Lines of scales that a panel fetches.
   int64_t fetchedScales() const {
@@ -50,10 +53,11 @@ struct GroupLines {
   Value loadScales(int64_t v, int64_t kind);
 
 private:
-  llvm::SmallVector<Value> fetched; // bytes before what is left to each panel
+  /// Bytes before what is left to fetchLine, by panel.
+  llvm::SmallVector<Value> leftToLines;
 
-  void startFetch();
-  void fetchLines();
+  llvm::SmallVector<Value> findFetched();
+  void fetchAt(Value start, Value line);
   Value loadBytes(Value start, Value first, int64_t count);
 };
 

@@ -347,9 +347,13 @@ SmallVector<Value> TileBuilder::multiply() {
 SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
   SmallVector<Value> acc(carried);
   int64_t n = vectors();
-  auto fetchBehind = [&](int64_t r) {
+  // By vector the rows' elements come first, and no place is left.
+  int64_t slots = family.isPairs() ? rows : isByVector() ? 0 : rows * steps();
+  if (!fetchesBetween(slots))
+    prefetch(k);
+  auto fetchBehind = [&](int64_t slot) {
     for (int64_t panel = 0; panel < panels; ++panel)
-      if (fetchesBehind(r, panel))
+      if (fetchesBehind(slot, slots, panel))
         prefetchPanel(panel, k);
   };
   if (family.isPairs()) {
@@ -370,7 +374,6 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
     return broadcastRow(r, first);
   };
   if (isByVector()) {
-    prefetch(k);
     SmallVector<Value> row;
     for (int64_t i = 0; i < steps() * rows; ++i)
       row.push_back(rowElement(i / rows, i % rows));
@@ -388,8 +391,7 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
       Value row = rowElement(s, r);
       for (int64_t v = 0; v < n; ++v)
         acc[r * n + v] = e.fma(row, weights[v][s], acc[r * n + v]);
-      if (s == 0)
-        fetchBehind(r);
+      fetchBehind(s * rows + r);
     }
   return acc;
 }

@@ -29,7 +29,8 @@ struct GroupTile : GroupLines {
   Value loadRow(int64_t row, int64_t at) { return loadRow(row, e.index(at)); }
   SmallVector<Value> operands(Value bytes, int64_t quad);
   SmallVector<Value> startSums(int64_t vectors);
-  void fetchBehind(int64_t r, Value line, int64_t first, int64_t vectors);
+  int64_t slots() const { return quads() * tile.rows; }
+  void fetchBehind(int64_t slot, Value line, int64_t first, int64_t vectors);
   void fetchScales();
   void addLine(Value line, int64_t first, int64_t vectors,
                SmallVectorImpl<Value> &sums);
@@ -68,12 +69,12 @@ SmallVector<Value> GroupTile::startSums(int64_t vectors) {
   return sums;
 }
 
-/// What is fetched beside a line, behind row r's products with vectors from
-/// `first` on: of each panel that starts among them.
-void GroupTile::fetchBehind(int64_t r, Value line, int64_t first,
+/// What is fetched beside a line, behind the products of one row and quad with
+/// vectors from `first` on: of each panel that starts among them.
+void GroupTile::fetchBehind(int64_t slot, Value line, int64_t first,
                             int64_t vectors) {
   for (int64_t v = first; v < first + vectors; ++v)
-    if (laneOf(v) == 0 && tile.fetchesBehind(r, panelOf(v)))
+    if (laneOf(v) == 0 && tile.fetchesBehind(slot, slots(), panelOf(v)))
       fetchLine(panelOf(v), line);
 }
 
@@ -103,8 +104,7 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
         Value &sum = sums[r * vectors + v];
         sum = emitDotQuads(e, dot, sum, row, weights[v]);
       }
-      if (q == quads() - 1)
-        fetchBehind(r, line, first, vectors);
+      fetchBehind(q * tile.rows + r, line, first, vectors);
     }
   }
 }
@@ -187,7 +187,7 @@ SmallVector<Value> TileBuilder::sumWholeRows() {
   int64_t together = end.dot == ByteDot::Pairs ? vectorsAtOnce() : n;
   auto addGroup = [&](Value group, ValueRange before) {
     GroupTile tile(*this, group);
-    tile.prefetchBesideLines();
+    tile.prefetchBesideLines(tile.slots());
     SmallVector<Value> sums(before);
     for (int64_t first = 0; first < n; first += together) {
       SmallVector<Value> part;
@@ -210,7 +210,7 @@ SmallVector<Value> TileBuilder::sumWholeRows() {
 SmallVector<Value> TileBuilder::accumulateGroup(Value group,
                                                 ValueRange carried) {
   GroupTile tile(*this, group);
-  tile.prefetchBesideLines();
+  tile.prefetchBesideLines(tile.slots());
   SmallVector<Value> acc(carried);
   int64_t together = vectorsAtOnce();
   for (int64_t first = 0; first < vectors(); first += together) {

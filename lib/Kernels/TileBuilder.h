@@ -62,12 +62,12 @@ struct TileBuilder {
   Value fetchedLine(int64_t panel, Value k, int64_t lead);
   void prefetchPanel(int64_t panel, Value k);
   void prefetch(Value k);
-  /// Whether a panel's line is fetched behind the products of row r. Two that
-  /// follow one another, or a group's all together, hold up what is read (Zen
-  /// 4, OLMoE's layer: 12 rows of bf16 74 -> 89 % of the floor; 5 and 6 of int8
-  /// 6 % more bytes a second).
-  bool fetchesBehind(int64_t r, int64_t panel) const {
-    return r + 1 == std::max<int64_t>((panel + 1) * rows / panels, 1);
+  /// A line's fetches lie between its products, each behind a part of them: of
+  /// `slots` places, a panel takes one (docs/design.md, "Prefetch"). Fewer
+  /// places than panels have it all in front.
+  bool fetchesBetween(int64_t slots) const { return slots >= panels; }
+  bool fetchesBehind(int64_t slot, int64_t slots, int64_t panel) const {
+    return fetchesBetween(slots) && slot + 1 == (panel + 1) * slots / panels;
   }
 
   // Floats, a line at a time.

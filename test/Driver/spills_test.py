@@ -132,6 +132,16 @@ def check_matrix(machine, name, body, word):
     assert not any("%tmm" in line and STACK.search(line) for line in body), (machine, name)
 
 
+def check_fetches(machine, name, body, most_rows):
+    """Tiles of one or two panels fetch a line or two beside another's products, not all of a group at once."""
+    size = re.search(r"_(\d+)x(16|32)(_stream)?$", name)
+    if not size or size[1] == "1":
+        return
+    runs = re.findall("p+", "".join("p" if "\tprefetch" in line else "." for line in body))
+    assert max(map(len, runs), default=0) <= 4, (machine, name, runs)
+    assert runs or int(size[1]) < most_rows, (machine, name)
+
+
 def check(folder, machine, registers, limits, words, float_rows=False):
     listing, graph = folder / "listing.s", "float_rows.mlir" if float_rows else "graph.mlir"
     subprocess.run([MOEC, folder / graph, "--emit=asm", f"--target={machine}", "-o", listing], check=True,
@@ -153,6 +163,8 @@ def check(folder, machine, registers, limits, words, float_rows=False):
         assert word in text, (machine, name, word)
         if limits[family] == AMX:
             check_matrix(machine, name, body, "tdpbf16ps" if family == "bf16" else "tdpbsud")
+        elif registers != "q" and family in INTEGERS and not float_rows:
+            check_fetches(machine, name, body, limits[family])
         for loop in innermost_loops(body):
             loops += 1
             bad = spills(loop)

@@ -8,13 +8,16 @@
 
 #include "Diagnostics.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <iterator>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,10 +63,25 @@ llvm::Error moec::checkWritable(llvm::StringRef name) {
   return llvm::Error::success();
 }
 
+void moec::removeOnSignal(llvm::StringRef path) {
+  // LLVM's handlers would take the place of SIG_IGN, remove the file and leave
+  // the process alive without it.
+  constexpr int kSignals[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGPIPE};
+  struct sigaction before[std::size(kSignals)];
+  for (auto [number, action] : llvm::zip(kSignals, before))
+    ::sigaction(number, nullptr, &action);
+  // By itself LLVM leaves SIGPIPE alone: progress into a pipe that is closed.
+  llvm::sys::SetOneShotPipeSignalFunction([] { ::raise(SIGPIPE); });
+  llvm::sys::RemoveFileOnSignal(path);
+  for (auto [number, action] : llvm::zip(kSignals, before))
+    if (action.sa_handler == SIG_IGN)
+      ::sigaction(number, &action, nullptr);
+}
+
 OutputFile::OutputFile(llvm::StringRef name)
     : path(resolved(name)), temporary(temporaryName(path)),
       guarded(temporary) {
-  llvm::sys::RemoveFileOnSignal(temporary);
+  removeOnSignal(temporary);
 }
 
 OutputFile::~OutputFile() {

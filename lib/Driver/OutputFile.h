@@ -17,6 +17,10 @@ namespace moec {
 /// writable, and the name is not a directory's.
 llvm::Error checkWritable(llvm::StringRef path);
 
+/// Has a signal that ends the process remove the file first; a signal that is
+/// ignored (nohup) stays so. llvm::sys::DontRemoveFileOnSignal takes it back.
+void removeOnSignal(llvm::StringRef path);
+
 /// A file that takes its name only when it is whole. Until then it lies beside
 /// it as `.NAME.moec-PID`, and goes with this object.
 class OutputFile {

@@ -10,6 +10,7 @@
 #include "moe/Driver/Link.h"
 
 #include "Diagnostics.h"
+#include "OutputFile.h"
 
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Bitcode/BitcodeReader.h"
@@ -109,7 +110,7 @@ llvm::Error TemporaryFile::write(const Object &object) {
     return makeError(folder + ": no temporary file can be made there: " +
                      code.message() + "; TMPDIR names another place");
   }
-  llvm::sys::RemoveFileOnSignal(path);
+  removeOnSignal(path);
   llvm::raw_fd_ostream stream(fd, /*shouldClose=*/true);
   stream << llvm::StringRef(object.data(), object.size());
   stream.close();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A compile that is stopped while it writes weights leaves no output.
+"""A compile that is stopped while it writes weights leaves no output; one whose parent ignores the signal goes on.
 
 usage: interrupted_test.py MOEC GOLDENS
 """
@@ -24,10 +24,16 @@ def big_model(folder):
     return path
 
 
-def stop(folder, number):
+def send(folder, number, is_ignored=False):
+    """(output, status) of a compile that gets a signal."""
     output = folder / "out"
+
+    def prepare():
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
+
     process = subprocess.Popen([MOEC, big_model(folder), "--weights=random:1", "-j1", "-o", output],
-                               stderr=subprocess.DEVNULL)
+                               stderr=subprocess.DEVNULL, preexec_fn=prepare)
     # Until some of the weights have been written.
     deadline = time.time() + 60
     writing = lambda: any(path.stat().st_blocks * 512 > 16 << 20 for path in folder.glob(".out.moec-*"))
@@ -36,20 +42,23 @@ def stop(folder, number):
         assert time.time() < deadline, "never began to write"
         time.sleep(0.01)
     process.send_signal(number)
-    assert process.wait() == -number, process.returncode
-    return output
+    return output, process.wait()
 
 
 def main():
-    for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            output = stop(folder, number)
-            assert not output.exists()
+            output, status = send(folder, number)
+            assert status == -number and not output.exists(), status
             left = [path.name for path in folder.iterdir() if path.name != "config.json"]
             # Nobody can clean up after SIGKILL; what stays is no model.
             assert number == signal.SIGKILL or not left, left
             print(f"{signal.Signals(number).name}: no output, {len(left)} hidden file left")
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        with tempfile.TemporaryDirectory() as name:
+            output, status = send(pathlib.Path(name), number, is_ignored=True)
+            assert status == 0 and output.exists(), (number, status)
 
 
 if __name__ == "__main__":

@@ -121,13 +121,6 @@ int64_t TileFamily::maxRows(const Target &target) const {
   return rows;
 }
 
-/// Whether streams of bf16 pairs take turns (runOf): from three rows on, whose
-/// products take about as long as their line.
-static bool takesPairRuns(const Target &target, const TileFamily &family,
-                          int64_t rows) {
-  return family.isPairs() && rows > 2 && !target.prefetchLines;
-}
-
 int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
                                  int64_t rows) {
   bool isWide = target.lanes == 16;
@@ -160,11 +153,8 @@ int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
                                                          : 1;
   if (rows >= family.maxRows(target) / 2)
     return 1;
-  // f16 takes so many instructions a line that two streams wait for each other;
-  // so do more than two rows, unless they take turns.
+  // f16 takes so many instructions a line that two streams wait for each other.
   bool isSlow = rows > 2 || family.format == lm::Format::F16;
-  if (takesPairRuns(target, family, rows))
-    return target.streamPanels;
   return isSlow ? 4 : target.streamPanels;
 }
 
@@ -173,14 +163,12 @@ int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
 /// before a page begins.
 static constexpr int64_t kPageLead = 32;
 
-/// Lines, scales beside, that make a run: 8 groups of nibbles, 4 of bytes,
-/// which are whole blocks of every format.
+/// Lines of integers, scales beside, that make a run: 8 groups of nibbles, 4 of
+/// bytes, which are whole blocks of every format.
 static constexpr int64_t kRunLines = 32;
 
 int64_t moec::kernels::runOf(const Target &target, const TileFamily &family,
                              int64_t rows, bool asStream) {
-  if (asStream && takesPairRuns(target, family, rows))
-    return kRunLines;
   if (!asStream || target.prefetchLines || family.recipe != Recipe::GroupSums ||
       family.sumsWholeRows())
     return 0;

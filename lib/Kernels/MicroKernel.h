@@ -87,9 +87,8 @@ int64_t leadOf(const Target &target, const TileFamily &family, bool asStream);
 /// where each step takes all panels. Interleaved line by line, Zen 4's
 /// prefetcher loses streams in which nibbles leave time between lines (OLMoE's
 /// layer, int4 at T=1: 82 -> 90 % of the read bandwidth; T=8: 79 -> 87 % of the
-/// floor), and those of three rows of int8 (79 -> 83; four lose six) and three
-/// to five of bf16 pairs (four: 7 % more bytes a second). Zen 5 gets them
-/// unmeasured; other rows of floats and int8_channel have not been tried.
+/// floor), and those of three rows of int8 (79 -> 83; four lose six). Zen 5
+/// gets them unmeasured; rows of floats and int8_channel have not been tried.
 int64_t runOf(const Target &target, const TileFamily &family, int64_t rows,
               bool asStream);
 

@@ -88,7 +88,8 @@ int64_t leadOf(const Target &target, const TileFamily &family, bool asStream);
 /// prefetcher loses streams in which nibbles leave time between lines (OLMoE's
 /// layer, int4 at T=1: 82 -> 90 % of the read bandwidth; T=8: 79 -> 87 % of the
 /// floor), and those of three rows of int8 (79 -> 83; four lose six). Zen 5
-/// gets them unmeasured; rows of floats and int8_channel have not been tried.
+/// gets them unmeasured; int8_channel has not been tried, and bf16 loses where
+/// others read memory, too (docs/weight-formats.md).
 int64_t runOf(const Target &target, const TileFamily &family, int64_t rows,
               bool asStream);
 

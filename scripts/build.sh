@@ -3,6 +3,10 @@
 # A second run does only what changed.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+case "${1:-}" in -*)
+  echo "usage: scripts/build.sh [BUILD_DIR] [CMAKE_ARGUMENT ...]" >&2
+  exit 2 ;;
+esac
 build=${1:-$root/build}
 [ $# -gt 0 ] && shift
 if [ ! -f "$build/build.ninja" ] || [ $# -gt 0 ]; then

@@ -377,6 +377,15 @@ Value Emitter::pointerTo(Value address) {
       b, loc, LLVM::LLVMPointerType::get(b.getContext()), bits);
 }
 
+Value Emitter::loadVolatile(Type type, Value memref, Value at) {
+  Value offset = arith::IndexCastOp::create(b, loc, b.getI64Type(), at);
+  Value start = LLVM::GEPOp::create(
+      b, loc, LLVM::LLVMPointerType::get(b.getContext()), b.getI16Type(),
+      pointerTo(addressOf(memref)), LLVM::GEPArg(offset));
+  return LLVM::LoadOp::create(b, loc, type, start, /*alignment=*/4,
+                              /*isVolatile=*/true);
+}
+
 Value Emitter::view(Value bytes, Value start, MemRefType type, Value size) {
   return memref::ViewOp::create(b, loc, type, bytes, start, ValueRange{size});
 }

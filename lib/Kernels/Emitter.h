@@ -152,6 +152,9 @@ public:
   Value addressOf(Value memref);
   /// The pointer of LLVM to an address.
   Value pointerTo(Value address);
+  /// A vector of 4-byte elements from element `at` of a memref of 16-bit
+  /// elements on, as a read that LLVM does not merge with others.
+  Value loadVolatile(mlir::Type type, Value memref, Value at);
 
   /// A view of bytes from `start` on, of one dynamic size.
   Value view(Value bytes, Value start, mlir::MemRefType type, Value size);

@@ -84,8 +84,9 @@ int64_t moec::kernels::matmulScratchBytes(const Target &target,
 namespace {
 /// What a tile of a pair of panels fetches from memory, in lines from the
 /// pair's first: block b of several takes its part of the next pair; a single
-/// block its own panels, some lines ahead, and from step `wrap` on those of the
-/// next pair. Tiles that read in runs fetch nothing.
+/// block its own panels, some lines ahead, and where it has both in one tile,
+/// from step `wrap` on those of the next pair; a tile of one panel goes on to
+/// what lies behind it. Tiles that read in runs fetch nothing.
 struct Fetch {
   Value first, second, part, shift, wrap;
 };

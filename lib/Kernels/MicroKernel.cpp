@@ -112,13 +112,23 @@ int64_t TileFamily::maxRows(const Target &target) const {
         layout.hasMinimum() || layout.isTable() || layout.spansRow();
     return takesMore ? 3 : 4;
   }
-  // On AVX2 six rows of bf16 take one register too many. That vector is read
-  // again, which costs less than a smaller tile (3 %: Zen 4, T=256).
+  // On AVX2 six rows of bf16 take one register too many (readsAgain).
   int64_t most = target.registers + !target.isAArch64();
   int64_t rows = target.maxTileRows();
   while (countRegisters(target, *this, rows, 1) > most)
     --rows;
   return rows;
+}
+
+/// Streams of floats of one row, by vectors of 8 lanes. Where memory answers
+/// late, four keep more lines on their way than two (OLMoE's layer at T=1 on
+/// Zen 3: bf16 80 -> 95 % of the read bandwidth, f16 74 -> 82). Of four lines
+/// of 16 bits LLVM widens all before the first product: of bf16 it spills two
+/// vectors for that, of f16 four; of three lines none.
+static int64_t countNarrowStreams(const Target &target, lm::Format format) {
+  if (target.isAArch64() && format != lm::Format::F32)
+    return 2; // not measured
+  return format == lm::Format::F16 ? 3 : 4;
 }
 
 int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
@@ -146,11 +156,10 @@ int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
       return 1;
     return std::min(target.streamPanels, std::max<int64_t>(most / rows, 2));
   }
-  // Of four lines of 16 bits LLVM widens all before the first product.
+  if (!isWide && rows == 1)
+    return countNarrowStreams(target, family.format);
   if (!isWide)
-    return rows == 1 && family.format == lm::Format::F32 ? 4
-           : rows <= 2                                   ? 2
-                                                         : 1;
+    return rows == 2 ? 2 : 1;
   if (rows >= family.maxRows(target) / 2)
     return 1;
   // f16 takes so many instructions a line that two streams wait for each other.
@@ -233,6 +242,14 @@ Value TileBuilder::loadPairs(int64_t v, Value k) {
                                 ValueRange{panelLine(v / perPanel, k), column});
 }
 
+/// The odd elements of pairs of bf16, as f32.
+static Value widenOdd(Emitter &e, Value pairs) {
+  Type i32 = e.vectorOf(e.b.getI32Type());
+  Value odd =
+      arith::AndIOp::create(e.b, e.loc, pairs, e.integer(i32, 0xffff0000));
+  return arith::BitcastOp::create(e.b, e.loc, e.vectorType(), odd);
+}
+
 SmallVector<Value> TileBuilder::loadSteps(int64_t v, Value k) {
   int64_t perPanel = vectorsPerPanel();
   if (!halfWidth()) {
@@ -245,16 +262,27 @@ SmallVector<Value> TileBuilder::loadSteps(int64_t v, Value k) {
     Value bits =
         vector::BitCastOp::create(e.b, e.loc, cast<VectorType>(i32), pairs);
     Value even = arith::ShLIOp::create(e.b, e.loc, bits, e.integer(i32, 16));
-    Value odd =
-        arith::AndIOp::create(e.b, e.loc, bits, e.integer(i32, 0xffff0000));
     return {arith::BitcastOp::create(e.b, e.loc, e.vectorType(), even),
-            arith::BitcastOp::create(e.b, e.loc, e.vectorType(), odd)};
+            widenOdd(e, bits)};
   }
   SmallVector<Value> parts;
   auto split = vector::DeinterleaveOp::create(e.b, e.loc, pairs);
   for (Value part : split->getResults())
     parts.push_back(e.widen(part));
   return parts;
+}
+
+bool TileBuilder::readsAgain() const {
+  return family.format == lm::Format::BF16 && !e.target.isAArch64() &&
+         countRegisters(e.target, family, rows, panels) > e.target.registers;
+}
+
+Value TileBuilder::loadOddAgain(int64_t v, Value k) {
+  int64_t perPanel = vectorsPerPanel();
+  Value element =
+      e.add(e.mul(panelLine(v / perPanel, k), 32), v % perPanel * 2 * e.lanes);
+  return widenOdd(
+      e, e.loadVolatile(e.vectorOf(e.b.getI32Type()), bLines, element));
 }
 
 Value TileBuilder::broadcastRow(int64_t row, Value element) {
@@ -266,7 +294,8 @@ Value TileBuilder::broadcastRow(int64_t row, Value element) {
 Value TileBuilder::fetchedLine(int64_t panel, Value k, int64_t lead) {
   if (panels <= 2) {
     Value step = arith::ShRUIOp::create(e.b, e.loc, e.mul(k, 2), shift);
-    step = e.select(e.less(step, wrap), step, e.add(step, lines));
+    if (panels == 2)
+      step = e.select(e.less(step, wrap), step, e.add(step, lines));
     return e.add(ahead[panel], step);
   }
   return panelLine(panel, e.add(k, lead));
@@ -386,13 +415,17 @@ SmallVector<Value> TileBuilder::accumulate(Value k, ValueRange carried) {
   SmallVector<SmallVector<Value>> weights;
   for (int64_t v = 0; v < n; ++v)
     weights.push_back(loadSteps(v, k));
-  for (int64_t s = 0; s < steps(); ++s)
+  for (int64_t s = 0; s < steps(); ++s) {
+    if (s && readsAgain())
+      for (int64_t v = 0; v < n; ++v)
+        weights[v][s] = loadOddAgain(v, k);
     for (int64_t r = 0; r < rows; ++r) {
       Value row = rowElement(s, r);
       for (int64_t v = 0; v < n; ++v)
         acc[r * n + v] = e.fma(row, weights[v][s], acc[r * n + v]);
       fetchBehind(s * rows + r);
     }
+  }
   return acc;
 }
 

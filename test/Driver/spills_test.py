@@ -37,9 +37,9 @@ NARROW_NIBBLES = {"x86-64-v3": {"int4": 4, "int4_min": 4}}
 FLOAT_ROWS = {"ymm": (6, 6, 6, 6, 6, 6), "zmm": (12, 12, 12, 12, 12, 12), "q": (4, 4, 3, 3, 3, 3)}
 # Of int8_channel, which holds no sums in f32, where four products of bytes are one instruction.
 WHOLE_ROWS = {"ymm": ("vpdpbusd", 6), "zmm": ("vpdpbusd", 12), "q": ("usdot", 6)}
-# 17 vectors for 16 registers: one is stored and read again, which is faster than five rows (MicroKernel.cpp).
-# Of int4_nl, whose products take two steps, the table is read again: one load beside 24 of rows.
-ALLOWED = {("ymm", "tile_bf16_widen_6x16"): 2, ("ymm", "tile_int4_nl_6x16"): 1}
+# Of four lines LLVM widens all before the first product: two vectors are stored and read again, and still it is what reads
+# memory fastest (MicroKernel.cpp). Of int4_nl, whose products take two steps, the table is read again: one load beside 24 of rows.
+ALLOWED = {("ymm", "tile_bf16_widen_1x64"): 4, ("ymm", "tile_int4_nl_6x16"): 1}
 # Weights that become floats leave no register for their scale: with 16, tiles of five and six rows read what never changes
 # from the stack, at most three loads beside 20 or 24 of rows.
 RELOADS = {("ymm", rows): 3 for rows in (5, 6)}

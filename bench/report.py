@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes docs/performance.md from the raw rounds in bench/results; measures nothing."""
+"""Writes docs/performance.md from the raw rounds in bench/results, and docs/performance-NAME.md from those of another machine
+in bench/results/NAME; measures nothing."""
 import itertools
 import pathlib
 
@@ -112,21 +113,43 @@ def page_of(write, paths):
         return script.fail(f"{', '.join(map(str, paths))}: holds other results than expected: {type(error).__name__} {error}")
 
 
+def write_page(own_paths, peer_paths, out, others=()):
+    """`others`: pages of other machines."""
+    text, tail = page_of(own, own_paths)
+    if peer_paths:
+        text += page_of(peers, peer_paths)
+    links = ", ".join(f"[{page.stem}]({page.name})" for page in others)
+    script.write_text(out, HEADER + (f"\nOther machines: {links}.\n" if links else "") + text + tail)
+
+
+def of_kind(folder, kind):
+    return sorted(folder.glob(f"{kind}*.json"))
+
+
+def pages_of(folder, page):
+    """{folder with results of one machine: its page}: `folder` itself and those in it."""
+    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    return {each: page if each == folder else page.with_name(f"{page.stem}-{each.name}{page.suffix}")
+            for each in folders if of_kind(each, "own")}
+
+
 def main():
     parser = script.Parser(__doc__)
-    results_folder = ROOT / "bench/results"
-    parser.add_argument("--own", type=pathlib.Path, nargs="+", default=sorted(results_folder.glob("own*.json")),
-                        help="raw rounds of bench/run.py, of one run or several (bench/results/own*.json)")
-    parser.add_argument("--peers", type=pathlib.Path, nargs="+", default=sorted(results_folder.glob("peers*.json")),
-                        help="raw rounds of bench/peers.py (bench/results/peers*.json)")
-    parser.add_argument("--out", type=script.output, default=ROOT / "docs/performance.md")
+    parser.add_argument("--own", type=pathlib.Path, nargs="+",
+                        help="for one page alone: raw rounds of bench/run.py, of one run or several (FOLDER/own*.json)")
+    parser.add_argument("--peers", type=pathlib.Path, nargs="+", help="its raw rounds of bench/peers.py (FOLDER/peers*.json)")
+    parser.add_argument("--out", type=script.output, help="that page (docs/performance.md)")
     args = parser.parse_args()
-    if not args.own:
+    results_folder, page = ROOT / "bench/results", ROOT / "docs/performance.md"
+    pages = pages_of(results_folder, page)
+    if not args.own and not pages:
         script.fail("no raw rounds; bench/run.py writes them")
-    text, tail = page_of(own, args.own)
-    if args.peers:
-        text += page_of(peers, args.peers)
-    script.write_text(args.out, HEADER + text + tail)
+    if args.own or args.peers or args.out:
+        peer_paths = of_kind(results_folder, "peers") if args.peers is None else args.peers
+        return write_page(args.own or of_kind(results_folder, "own"), peer_paths, args.out or page)
+    for folder, out in pages.items():
+        write_page(of_kind(folder, "own"), of_kind(folder, "peers"), out, [other for other in pages.values() if other != out])
+    return 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import bench_path
+import report
 from measure import results, weights, workloads
 
 REPORT = pathlib.Path(bench_path.FOLDER) / "report.py"
@@ -31,6 +32,16 @@ def run(cells, **more):
 
 
 class ReportTest(unittest.TestCase):
+    def test_a_page_for_each_machine(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            for path in ("own-a.json", "peers-a.json", "zen3/own.json", "empty/peers.json"):
+                (folder / path).parent.mkdir(exist_ok=True)
+                (folder / path).write_text("{}")
+            self.assertEqual(report.pages_of(folder, pathlib.Path("docs/performance.md")),
+                             {folder: pathlib.Path("docs/performance.md"),
+                              folder / "zen3": pathlib.Path("docs/performance-zen3.md")})
+
     def test_every_section(self):
         own = run([layer(), layer(routing="skewed"), layer(threads=2),
                    {"kind": "part", "part": "routing", "shape": "olmoe", "type": "bf16", "tokens": 1, "threads": 1,

@@ -133,23 +133,31 @@ def pages_of(folder, page):
             for each in folders if of_kind(each, "own")}
 
 
+def write_pages(pages):
+    if not pages:
+        script.fail("no raw rounds; bench/run.py writes them")
+    for folder, out in pages.items():
+        write_page(of_kind(folder, "own"), of_kind(folder, "peers"), out, [other for other in pages.values() if other != out])
+
+
 def main():
     parser = script.Parser(__doc__)
     parser.add_argument("--own", type=pathlib.Path, nargs="+",
-                        help="for one page alone: raw rounds of bench/run.py, of one run or several (FOLDER/own*.json)")
-    parser.add_argument("--peers", type=pathlib.Path, nargs="+", help="its raw rounds of bench/peers.py (FOLDER/peers*.json)")
-    parser.add_argument("--out", type=script.output, help="that page (docs/performance.md)")
+                        help="for one page: raw rounds of bench/run.py, of one run or several (bench/results/own*.json)")
+    parser.add_argument("--peers", type=pathlib.Path, nargs="+",
+                        help="raw rounds of bench/peers.py for that page (without --own: bench/results/peers*.json)")
+    parser.add_argument("--out", type=script.output, help="that page; --own and --peers want it")
     args = parser.parse_args()
-    results_folder, page = ROOT / "bench/results", ROOT / "docs/performance.md"
-    pages = pages_of(results_folder, page)
-    if not args.own and not pages:
+    results_folder = ROOT / "bench/results"
+    if not args.out:
+        if args.own or args.peers:
+            script.fail("--own and --peers are of one page; name it by --out")
+        return write_pages(pages_of(results_folder, ROOT / "docs/performance.md"))
+    own_paths = args.own or of_kind(results_folder, "own")
+    if not own_paths:
         script.fail("no raw rounds; bench/run.py writes them")
-    if args.own or args.peers or args.out:
-        peer_paths = of_kind(results_folder, "peers") if args.peers is None else args.peers
-        return write_page(args.own or of_kind(results_folder, "own"), peer_paths, args.out or page)
-    for folder, out in pages.items():
-        write_page(of_kind(folder, "own"), of_kind(folder, "peers"), out, [other for other in pages.values() if other != out])
-    return 0
+    peer_paths = args.peers or ([] if args.own else of_kind(results_folder, "peers"))
+    return write_page(own_paths, peer_paths, args.out)
 
 
 if __name__ == "__main__":

@@ -51,12 +51,14 @@ static bool hasFastDotPairs(llvm::StringRef cpu) {
 
 /// How weights stream from memory best: Zen's own prefetchers follow two
 /// streams from end to end (Zen 4: 95 % of the read bandwidth at T=1, OLMoE's
-/// layer); every line fetched in software holds a core to 20 GB/s, and where
-/// products are AVX2's to half of that (int8 at T=1: 34 against 82 %). So all
-/// that has no AVX-512, AMD's older cores and Intel's client ones, is left to
-/// its prefetchers. Intel's server cores want every line fetched (93 %). Blocks
-/// of rows leave time between lines: there the second-level cache takes more of
-/// them than the first waits for (T=64: 85 against 68 % of the floor).
+/// layer); every line fetched into the first-level cache holds a core to 20
+/// GB/s, and where products are AVX2's to half of that. So streams of all that
+/// has no AVX-512, AMD's older cores and Intel's client ones, are left to its
+/// prefetchers; integers, which have none there, fetch every line into the
+/// second level (Zen 4, int8 at T=1: 34 -> 82 %). Intel's server cores want
+/// every line fetched (93 %). Blocks of rows leave time between lines: there
+/// the second-level cache takes more of them than the first waits for (T=64: 85
+/// against 68 % of the floor).
 static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
   if (!cpu.starts_with("znver") && target.lanes == 16)
     return;
@@ -66,11 +68,11 @@ static void chooseStreams(llvm::StringRef cpu, kernels::Target &target) {
   target.blockPrefetchLevel = 2;
   if (target.lanes == 16)
     return;
-  // Zen 3, whose memory answers later: int4 at T=8 70 -> 75 % of the floor.
-  // And weights read twice cost more than rows from the third-level cache (f32
-  // at T=512: 62 -> 74 %).
+  // Measured on Zen 3 only, whose memory answers later: int4 at T=8 70 -> 75 %
+  // of the floor. And weights read twice cost more than rows from the
+  // third-level cache (f32 at T=512: 62 -> 74 % of the floor).
   target.blockPrefetchLines = 512;
-  target.rowBudget = std::max<int64_t>(target.rowBudget, 1 << 20);
+  target.rowBudget = 1 << 20;
 }
 
 static void avoid(MachineDescription &machine, llvm::StringRef name) {
@@ -191,7 +193,8 @@ static llvm::Expected<MachineDescription> describeHost(bool emulateISA) {
     has[feature.first()] = feature.second;
   }
   machine.features = features.getString();
-  // Half of the second-level cache for packed rows.
+  // Half of the second-level cache for packed rows; without AVX-512 another
+  // number (chooseStreams).
   if (long bytes = ::sysconf(_SC_LEVEL2_CACHE_SIZE); bytes > 0)
     machine.kernels.rowBudget = std::clamp<long>(bytes / 2, 256 << 10, 1 << 20);
   return fromX86Features(std::move(machine), has, emulateISA);

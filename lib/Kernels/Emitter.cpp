@@ -378,6 +378,9 @@ Value Emitter::pointerTo(Value address) {
 }
 
 Value Emitter::loadVolatile(Type type, Value memref, Value at) {
+  assert(cast<MemRefType>(memref.getType()).getElementTypeBitWidth() == 16 &&
+         cast<MemRefType>(memref.getType()).getLayout().isIdentity() &&
+         "elements are counted in i16");
   Value offset = arith::IndexCastOp::create(b, loc, b.getI64Type(), at);
   Value start = LLVM::GEPOp::create(
       b, loc, LLVM::LLVMPointerType::get(b.getContext()), b.getI16Type(),

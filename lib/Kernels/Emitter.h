@@ -153,7 +153,8 @@ public:
   /// The pointer of LLVM to an address.
   Value pointerTo(Value address);
   /// A vector of 4-byte elements from element `at` of a memref of 16-bit
-  /// elements on, as a read that LLVM does not merge with others.
+  /// elements on, as a read that LLVM does not merge with others. It does not
+  /// move other reads of memory across it either.
   Value loadVolatile(mlir::Type type, Value memref, Value at);
 
   /// A view of bytes from `start` on, of one dynamic size.

@@ -104,7 +104,7 @@ int64_t TileFamily::maxRows(const Target &target) const {
   if (recipe == Recipe::GroupSums)
     return countGroupRows(target, format);
   if (isDequantised()) {
-    if (!target.isAArch64()) // AVX2 holds one vector's sums at a time
+    if (!target.isAArch64()) // AVX2 holds a vector's sums at a time
       return target.maxTileRows();
     // LLVM makes all weights of four columns first: more rows spill.
     auto layout = lm::QuantisedLayout::of(format);
@@ -122,7 +122,8 @@ int64_t TileFamily::maxRows(const Target &target) const {
 
 /// Streams of floats of one row, by vectors of 8 lanes. Where memory answers
 /// late, four keep more lines on their way than two (OLMoE's layer at T=1 on
-/// Zen 3: bf16 80 -> 95 % of the read bandwidth, f16 74 -> 82). Of four lines
+/// Zen 3, the only one measured: bf16 80 -> 95 % of the read bandwidth, f16 74
+/// -> 82). Of four lines
 /// of 16 bits LLVM widens all before the first product: of bf16 it spills two
 /// vectors for that, of f16 four; of three lines none.
 static int64_t countNarrowStreams(const Target &target, lm::Format format) {
@@ -279,8 +280,9 @@ bool TileBuilder::readsAgain() const {
 
 Value TileBuilder::loadOddAgain(int64_t v, Value k) {
   int64_t perPanel = vectorsPerPanel();
-  Value element =
-      e.add(e.mul(panelLine(v / perPanel, k), 32), v % perPanel * 2 * e.lanes);
+  int64_t width = cast<MemRefType>(bLines.getType()).getDimSize(1);
+  Value element = e.add(e.mul(panelLine(v / perPanel, k), width),
+                        v % perPanel * 2 * e.lanes);
   return widenOdd(
       e, e.loadVolatile(e.vectorOf(e.b.getI32Type()), bLines, element));
 }

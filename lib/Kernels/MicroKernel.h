@@ -105,7 +105,8 @@ bool fetchesEveryLine(const Target &target, bool asStream);
 /// A tile of one or two panels fetches lines ahead + (2k >> shift) and
 /// ahead' + (2k >> shift) of B at its k-th: its own panels' (shift 1)
 /// where it is the only one to read them, else a part of the panels that come
-/// next. Tiles of more panels fetch their own streams.
+/// next. From step `wrap` on a tile of two turns to the next pair's; one of one
+/// panel goes on to what lies behind. Tiles of more fetch their own streams.
 mlir::func::FuncOp getTileDispatch(mlir::ModuleOp module, const Target &target,
                                    const TileFamily &family, bool inStreams);
 

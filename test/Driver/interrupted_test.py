@@ -24,6 +24,14 @@ def big_model(folder):
     return path
 
 
+def written(path):
+    """Bytes of a file that may be gone by now: linking replaces it."""
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
 def send(folder, number, is_ignored=False):
     """(output, status) of a compile that gets a signal."""
     output = folder / "out"
@@ -36,8 +44,7 @@ def send(folder, number, is_ignored=False):
                                stderr=subprocess.DEVNULL, preexec_fn=prepare)
     # Until some of the weights have been written.
     deadline = time.time() + 60
-    writing = lambda: any(path.stat().st_blocks * 512 > 16 << 20 for path in folder.glob(".out.moec-*"))
-    while not writing():
+    while not any(written(path) > 16 << 20 for path in folder.glob(".out.moec-*")):
         assert process.poll() is None, "finished before it could be stopped"
         assert time.time() < deadline, "never began to write"
         time.sleep(0.01)

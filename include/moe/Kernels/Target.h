@@ -59,7 +59,8 @@ struct Target {
   /// Breaks the routing contract: attention blocks end where a chunk starts.
   /// The negative control of the contract's test, for nothing else.
   bool blocksFromChunk = false;
-  /// Bytes of packed rows that should stay in the second-level cache.
+  /// Bytes of packed rows that should stay in a cache: the second level's, or
+  /// the third's where reading weights once more costs more than rows from it.
   int64_t rowBudget = 512 * 1024;
 
   /// Panels of a register tile of a few rows with vectors of 16 lanes,

@@ -39,7 +39,7 @@ TEST(PayloadReader, ReadsEveryField) {
   ASSERT_TRUE(payload) << payload.error().message;
   EXPECT_EQ(payload->model.name, "toy");
   EXPECT_EQ(payload->model.parametersActive, 4321);
-  EXPECT_EQ(payload->target().features, std::vector<std::string>{"avx512f"});
+  EXPECT_EQ(payload->target().features, std::vector<std::string>{"avx2"});
   EXPECT_EQ(payload->step().chunk, 48);
   ASSERT_EQ(payload->step().records.size(), 2u);
   EXPECT_EQ(payload->step().records[1].layer, 3);
@@ -214,9 +214,9 @@ TEST(PayloadReader, ReadsSeveralVersions) {
   json second = header["targets"][0];
   header["targets"].push_back(second);
   EXPECT_NE(errorOf(makePayload(header, {{"weights", "8 bytes."}}))
-                .find("targets[1].cpu: 'x86-64-v4' is there already"),
+                .find("targets[1].cpu: 'x86-64-v3' is there already"),
             std::string::npos);
-  header["targets"][1]["cpu"] = "x86-64-v3";
+  header["targets"][1]["cpu"] = "x86-64-v4";
   header["targets"][1]["step"]["arena_bytes_fixed"] = 64;
   Result<Payload> payload =
       parse(makePayload(header, {{"weights", "8 bytes."}}));
@@ -224,7 +224,7 @@ TEST(PayloadReader, ReadsSeveralVersions) {
   ASSERT_EQ(payload->versions.size(), 2u);
   EXPECT_EQ(payload->step().arenaBytesFixed, 4096);
   payload->chosen = 1;
-  EXPECT_EQ(payload->target().cpu, "x86-64-v3");
+  EXPECT_EQ(payload->target().cpu, "x86-64-v4");
   EXPECT_EQ(payload->step().arenaBytesFixed, 64);
 }
 

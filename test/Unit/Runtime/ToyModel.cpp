@@ -96,5 +96,5 @@ static void step(const MoeMemRef1 *weights, const MoeMemRef1 *kv,
   }
 }
 
-const MoeCodeVersion moe_code_versions[] = {{"x86-64-v4", 0x1d0, step}};
+const MoeCodeVersion moe_code_versions[] = {{"x86-64-v3", 0x1d0, step}};
 const int64_t moe_code_version_count = 1;

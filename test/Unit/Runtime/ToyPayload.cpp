@@ -26,8 +26,8 @@ json toyHeader() {
               "sliding_window": 0, "source_hash": "feed",
               "exempt": [], "quantisation": "none"},
     "targets": [
-      {"triple": "x86_64-unknown-linux-gnu", "cpu": "x86-64-v4",
-       "features": ["avx512f"], "recipe": "bf16-widen-f32",
+      {"triple": "x86_64-unknown-linux-gnu", "cpu": "x86-64-v3",
+       "features": ["avx2"], "recipe": "bf16-widen-f32",
        "activation_type": "bf16", "attention_type": "f32",
        "layout": "00000000000001d0",
        "step": {"chunk": 48, "arena_bytes_per_token": 256,

@@ -325,7 +325,7 @@ class Usage(Case):
         self.assertIn(b"KV bf16 and q8_0 (of bf16, q8_0)", self.ok("info", "-ctv", "q8_0"))
         self.assertEqual(card["exempt"], [])
         text = self.ok("info").decode()
-        for part in ("toy (hash)", "1.23 M total", "top-k 2", "x86-64-v4", "KV 4.00 KiB", "KV bf16 (of bf16, q8_0)"):
+        for part in ("toy (hash)", "1.23 M total", "top-k 2", "x86-64-v3", "KV 4.00 KiB", "KV bf16 (of bf16, q8_0)"):
             self.assertIn(part, text)
 
     def test_bench(self):

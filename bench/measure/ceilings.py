@@ -86,7 +86,8 @@ class Ceilings:
             script.fail(f"--target: ceilings are known of {', '.join(LACKING)}; not of '{target}'")
         leave_out = LACKING[target]
         self.library = build(folder)
-        self.bytes = max(256 << 20, 8 * host.last_level_cache())
+        # No power of two: streams that lie 64 MiB apart are read 10 to 15 % slower on Zen 3.
+        self.bytes = max(256 << 20, 8 * host.last_level_cache()) + (3 << 20)
         self.file = FilePages(folder / "ceiling-pages", self.bytes)
         self.memory, anonymous = huge_pages(self.bytes)
         self.starts = {"file": self.file.start, "anonymous": anonymous}

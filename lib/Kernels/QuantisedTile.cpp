@@ -34,6 +34,8 @@ struct GroupTile : GroupLines {
   void fetchScales();
   void addLine(Value line, int64_t first, int64_t vectors,
                SmallVectorImpl<Value> &sums);
+  void addVectors(Value line, int64_t first, int64_t vectors,
+                  function_ref<Value &(int64_t row, int64_t vector)> sumOf);
   int64_t linesAtOnce() const;
   SmallVector<Value> addLines(int64_t from, int64_t to, int64_t first,
                               int64_t vectors, SmallVector<Value> sums);
@@ -84,9 +86,21 @@ void GroupTile::fetchScales() {
       fetchLine(panel, e.index(layout.groupLines + i));
 }
 
-/// Adds the products of a line of `vectors` vectors from `first` on.
+/// Adds the products of a line of `vectors` vectors from `first` on. With 16
+/// registers panel by panel, lest LLVM load all before the first product.
 void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
                         SmallVectorImpl<Value> &sums) {
+  int64_t each = tile.vectorsPerPanel();
+  if (e.target.registers >= 32 || vectors <= each)
+    each = vectors;
+  for (int64_t at = 0; at < vectors; at += each)
+    addVectors(line, first + at, each, [&](int64_t r, int64_t v) -> Value & {
+      return sums[r * vectors + at + v];
+    });
+}
+
+void GroupTile::addVectors(Value line, int64_t first, int64_t vectors,
+                           function_ref<Value &(int64_t, int64_t)> sumOf) {
   SmallVector<Value> raw;
   for (int64_t v = first; v < first + vectors; ++v)
     raw.push_back(loadLine(v, line));
@@ -101,7 +115,7 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
         row.push_back(
             loadRow(r, e.add(e.mul(line, quads() * each), q * each + i)));
       for (int64_t v = 0; v < vectors; ++v) {
-        Value &sum = sums[r * vectors + v];
+        Value &sum = sumOf(r, v);
         sum = emitDotQuads(e, dot, sum, row, weights[v]);
       }
       fetchBehind(q * tile.rows + r, line, first, vectors);

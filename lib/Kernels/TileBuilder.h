@@ -94,12 +94,13 @@ struct TileBuilder {
   Value countGroups();
   /// Vectors whose sums stay in registers for a group; with 16 registers those
   /// of the others wait in memory meanwhile, but for one row's: a line is then
-  /// read once (Zen 3, T=1: int4_nl 12 % faster, mxfp4 5, int8 0 to 4).
+  /// read once (Zen 3, T=1: int4_nl 12 % faster, mxfp4 5, int8 0 to 4). Streams
+  /// are read line by line.
   int64_t vectorsAtOnce() const {
-    bool areAll = e.target.registers >= 32 ||
-                  family.hasNarrowNibbles(e.target) ||
-                  (rows == 1 && family.recipe == Recipe::GroupSums &&
-                   !e.target.isAArch64()); // there not measured
+    bool areAll =
+        e.target.registers >= 32 || family.hasNarrowNibbles(e.target) ||
+        ((rows == 1 || panels > 1) && family.recipe == Recipe::GroupSums &&
+         !e.target.isAArch64()); // there not measured
     return areAll ? vectors() : 1;
   }
   llvm::SmallVector<Value> accumulateGroup(Value group, mlir::ValueRange acc);

@@ -170,6 +170,30 @@ typedef __m256 F;
     }                                                                          \
     END(rows, cols)                                                            \
   }
+// The compensation in 16 bits, where sums start: they wrap around and end within
+// 16 bits, since weights less their offset are small.
+#define INT4_WRAPPED(name, LINES, rows, cols)                                  \
+  AVX2 static void name##_##rows##x##cols(long n) {                            \
+    BEGIN(rows, cols)                                                          \
+    for (long k = 0; k < n; k++) {                                             \
+      I sum[rows][cols];                                                       \
+      UNROLL for (int i = 0; i < rows * cols; i++) {                           \
+        (&sum[0][0])[i] = compensation;                                        \
+        HIDE((&sum[0][0])[i]);                                                 \
+      }                                                                        \
+      LINES for (int q = 0; q < 4; q++)                                        \
+        UNROLL for (int c = 0; c < cols; c++) {                                \
+          HIDE(w);                                                             \
+          I l = _mm256_and_si256(w, nibble);                                   \
+          I h = _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble);             \
+          LINES16(rows, cols)                                                  \
+        }                                                                      \
+      UNROLL for (int r = 0; r < rows; r++)                                    \
+        UNROLL for (int c = 0; c < cols; c++)                                  \
+          JOIN(r, c, _mm256_madd_epi16(sum[r][c], one))                        \
+    }                                                                          \
+    END(rows, cols)                                                            \
+  }
 // The compensation as f32, in the fma with the row's scale.
 #define INT4_FLOAT(rows, cols)                                                 \
   AVX2 static void int4_float_##rows##x##cols(long n) {                        \
@@ -232,6 +256,13 @@ INT4(int4, UNROLL, 2, 1) INT4(int4, UNROLL, 3, 1) INT4(int4, UNROLL, 4, 1)
 INT4(int4_rolled, ROLL, 3, 1) INT4(int4_rolled, ROLL, 4, 1)
 INT4(int4_rolled, ROLL, 5, 1) INT4(int4_rolled, ROLL, 6, 1)
 INT4(int4_rolled, ROLL, 2, 2)
+INT4_WRAPPED(int4_wrapped, UNROLL, 3, 1)
+INT4_WRAPPED(int4_wrapped, UNROLL, 4, 1)
+INT4_WRAPPED(int4_wrapped_rolled, ROLL, 4, 1)
+INT4_WRAPPED(int4_wrapped_rolled, ROLL, 5, 1)
+INT4_WRAPPED(int4_wrapped_rolled, ROLL, 6, 1)
+INT4_WRAPPED(int4_wrapped_rolled, ROLL, 2, 2)
+INT4_WRAPPED(int4_wrapped_rolled, ROLL, 3, 2)
 INT4_FLOAT(3, 1) INT4_FLOAT(4, 1) INT4_FLOAT(5, 1) INT4_FLOAT(2, 2)
 MXFP4(mxfp4, UNROLL, 2, 1) MXFP4(mxfp4, UNROLL, 3, 1)
 MXFP4(mxfp4_rolled, ROLL, 2, 1) MXFP4(mxfp4_rolled, ROLL, 3, 1)
@@ -266,6 +297,13 @@ const Loop avx2IntegerLoops[] = {
     ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 5, 1),
     ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 6, 1),
     ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 2, 2),
+    ENTRY("int4", "offset in 16 bits", int4_wrapped, 3, 1),
+    ENTRY("int4", "offset in 16 bits", int4_wrapped, 4, 1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 4, 1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 5, 1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 6, 1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 2, 2),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 3, 2),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 3, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 4, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 5, 1),

@@ -65,6 +65,8 @@ struct SpanQuantiser {
     scale = found.scale;
   }
   Value storeIntegers(ArrayRef<Value> x);
+  Value addLanes(Value sum, int64_t columns);
+  Value addHalves(Value sum, int64_t columns);
   void storeScale(Value sum, int64_t columns, int64_t element);
 };
 } // namespace
@@ -123,19 +125,53 @@ Value SpanQuantiser::storeIntegers(ArrayRef<Value> x) {
   return sum;
 }
 
+/// The sum of `columns` integers by lanes, each with a rounder, which leave it
+/// modulo 2^32.
+Value SpanQuantiser::addLanes(Value sum, int64_t columns) {
+  sum =
+      vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::ADD, sum);
+  return e.sub(sum, e.integer(e.b.getI32Type(), columns * kRounderBits));
+}
+
+/// The sum of those that stand in the lower halves of narrow sums, and 2^16
+/// times that of the others.
+Value SpanQuantiser::addHalves(Value sum, int64_t columns) {
+  SmallVector<int32_t> bits;
+  for (int64_t lane = 0; lane < e.lanes; ++lane)
+    bits.push_back(lane % 4 < 2 ? 0 : 16);
+  Value up = arith::ConstantOp::create(
+      e.b, e.loc,
+      DenseElementsAttr::get(cast<ShapedType>(sum.getType()),
+                             ArrayRef<int32_t>(bits)));
+  sum = arith::ShLIOp::create(e.b, e.loc, sum, up);
+  // Half of the rounders count 1, half 2^16.
+  return addLanes(sum, columns / 2 * 0x10001);
+}
+
+/// low + 2^16 * high (each of 16 bits with sign) as two halves: a negative low
+/// one took 1 from the other.
+static Value withoutBorrow(Emitter &e, Value sum) {
+  Type i32 = sum.getType();
+  Value low = arith::ShLIOp::create(e.b, e.loc, sum, e.integer(i32, 16));
+  Value isNegative =
+      arith::ShRUIOp::create(e.b, e.loc, low, e.integer(i32, 31));
+  return e.add(
+      sum, arith::ShLIOp::create(e.b, e.loc, isNegative, e.integer(i32, 16)));
+}
+
 /// Stores the scale, at `element` of the record, and what the integers' sum
 /// adds to products.
 void SpanQuantiser::storeScale(Value sum, int64_t columns, int64_t element) {
   Type f32 = e.b.getF32Type(), i32 = e.b.getI32Type();
-  // Modulo 2^32 the rounders leave the sum of the integers.
-  sum =
-      vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::ADD, sum);
-  sum = e.sub(sum, e.integer(i32, columns * kRounderBits));
   put(element, scale);
-  put(element + 1,
-      layout().hasMinimum()
-          ? e.mulf(scale, arith::SIToFPOp::create(e.b, e.loc, f32, sum))
-          : e.mul(sum, e.integer(i32, -productBias(e.target, layout()))));
+  if (layout().hasMinimum()) {
+    sum = arith::SIToFPOp::create(e.b, e.loc, f32, addLanes(sum, columns));
+    return put(element + 1, e.mulf(scale, sum));
+  }
+  bool isNarrow = byteDotOf(e.target, format) == ByteDot::Narrow;
+  sum = isNarrow ? addHalves(sum, columns) : addLanes(sum, columns);
+  Value offset = e.mul(sum, e.integer(i32, -productBias(e.target, layout())));
+  put(element + 1, isNarrow ? withoutBorrow(e, offset) : offset);
 }
 
 namespace {

@@ -149,20 +149,13 @@ SmallVector<Value> GroupTile::addLines(int64_t from, int64_t to, int64_t first,
   return e.loop(e.index(from), e.index(to), each, sums, addSome);
 }
 
-/// The sums of the group; narrow ones are widened before they may overflow.
+/// The sums of the group; narrow ones end within 16 bits.
 SmallVector<Value> GroupTile::sumGroup(int64_t first, int64_t vectors) {
   SmallVector<Value> sums = startSums(vectors);
-  if (dot != ByteDot::Narrow)
-    return addLines(0, layout.groupLines, first, vectors, sums);
-  Value zero = e.integer(e.vectorOf(e.b.getI32Type()), 0);
-  int64_t together =
-      std::min(narrowQuads(largestInteger(layout)) / 2, layout.groupLines);
-  for (int64_t line = 0; line < layout.groupLines; line += together) {
-    SmallVector<Value> narrow(sums.size(), zero);
-    narrow = addLines(line, line + together, first, vectors, narrow);
-    for (auto [sum, part] : llvm::zip(sums, narrow))
-      sum = emitAddNarrow(e, sum, part);
-  }
+  sums = addLines(0, layout.groupLines, first, vectors, sums);
+  if (dot == ByteDot::Narrow)
+    for (Value &sum : sums)
+      sum = emitJoinNarrow(e, sum);
   return sums;
 }
 

@@ -10,8 +10,14 @@
 using namespace mlir;
 using namespace moec::kernels;
 
-int64_t moec::kernels::narrowQuads(int64_t largest) {
-  return 32767 / (2 * 127 * largest); // two products a half
+/// Whether a group's sums fit in 16 bits: each half has 16 products of -127 ..
+/// 127 with weights that are half of `largest` from their middle or, without a
+/// bias, up to 15. Modulo 2^16 it matters only where a sum ends. And no product
+/// saturates.
+static bool fitsNarrow(int64_t largest) {
+  constexpr int64_t most = 32767, products = 127 * 16;
+  return products * std::max<int64_t>(15, (largest + 1) / 2) <= most &&
+         2 * 127 * largest <= most;
 }
 
 ByteDot moec::kernels::byteDotOf(const Target &target, int64_t largest) {
@@ -19,7 +25,7 @@ ByteDot moec::kernels::byteDotOf(const Target &target, int64_t largest) {
     return ByteDot::Quads;
   if (target.signedQuads)
     return ByteDot::SignedQuads;
-  return narrowQuads(largest) >= 4 ? ByteDot::Narrow : ByteDot::Pairs;
+  return fitsNarrow(largest) ? ByteDot::Narrow : ByteDot::Pairs;
 }
 
 /// The same register as lanes of another width.
@@ -143,13 +149,13 @@ static Value emitNarrow(Emitter &e, Value acc, Value a, Value w) {
   return lanesAs(e, e.b.getI32Type(), e.add(lanesAs(e, i16, acc), sum));
 }
 
-Value moec::kernels::emitAddNarrow(Emitter &e, Value acc, Value narrow) {
+Value moec::kernels::emitJoinNarrow(Emitter &e, Value narrow) {
   if (e.target.isAArch64() && !e.target.emulate)
-    return emitNeonAddNarrow(e, acc, narrow);
-  Value ones = e.integer(acc.getType(), 0x00010001);
+    return emitNeonJoinNarrow(e, narrow);
+  Value ones = e.integer(narrow.getType(), 0x00010001);
   // The ones have no sign to lose: either factor may be the signed one.
-  return e.add(acc, e.target.emulate ? genericParts(e, narrow, ones, 16)
-                                     : nativePairs(e, narrow, ones));
+  return e.target.emulate ? genericParts(e, narrow, ones, 16)
+                          : nativePairs(e, narrow, ones);
 }
 
 Value moec::kernels::emitDotQuads(Emitter &e, ByteDot dot, Value acc,

@@ -20,7 +20,8 @@ enum class ByteDot {
   Quads,
   /// SDOT: weights have a sign too.
   SignedQuads,
-  /// VPMADDUBSW: for a while in 16 bits, which small weights do not exceed.
+  /// VPMADDUBSW: in 16 bits, which a group's sum of small weights less their
+  /// bias does not exceed.
   Narrow,
   /// Widened to pairs of 16 bits, VPMADDWD.
   Pairs,
@@ -28,9 +29,6 @@ enum class ByteDot {
 
 /// For weights of 0 .. `largest` and integers of a row of -127 .. 127.
 ByteDot byteDotOf(const Target &target, int64_t largest);
-/// Quads whose sum fits in 16 bits, with sign: no product saturates.
-int64_t narrowQuads(int64_t largest);
-
 /// Whether unsigned weights of 0 .. `largest` are made signed, 128 less, since
 /// products would take them for negative.
 inline bool takesSign(ByteDot dot, int64_t largest) {
@@ -56,12 +54,12 @@ emitWeightQuads(Emitter &e, ByteDot dot, mlir::Value bytes, int64_t largest);
 /// acc[i] + sum of the four products of lane i, exact: a signed, w unsigned
 /// (SignedQuads: signed).
 /// `a` and `w` have quadElements vectors of i32 lanes. Narrow sums are lanes of
-/// two halves of 16 bits each.
+/// two halves of 16 bits each, of products 0 and 1, 2 and 3, modulo 2^16.
 mlir::Value emitDotQuads(Emitter &e, ByteDot dot, mlir::Value acc,
                          mlir::ValueRange a, mlir::ValueRange w);
 
-/// acc[i] + both halves of a narrow sum.
-mlir::Value emitAddNarrow(Emitter &e, mlir::Value acc, mlir::Value narrow);
+/// The sum of both halves of each lane of a narrow sum.
+mlir::Value emitJoinNarrow(Emitter &e, mlir::Value narrow);
 
 /// table[c] for each byte c of i32 lanes; c < 16 (VPSHUFB, TBL).
 mlir::Value emitLookUp(Emitter &e, mlir::Value bytes,

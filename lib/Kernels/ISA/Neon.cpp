@@ -110,12 +110,11 @@ Value moec::kernels::emitNeonNarrow(Emitter &e, Value a, Value w) {
                                    VectorType::get({2 * e.lanes}, i16), sums);
 }
 
-Value moec::kernels::emitNeonAddNarrow(Emitter &e, Value acc, Value narrow) {
-  return eachRegister(e, {acc, narrow}, [&](ArrayRef<Value> parts) {
-    Value sums = e.callIntrinsic("llvm.aarch64.neon.saddlp.v4i32.v8i16",
-                                 parts[0].getType(),
-                                 {lanesAs(e, e.b.getI16Type(), parts[1])});
-    return e.add(parts[0], sums);
+Value moec::kernels::emitNeonJoinNarrow(Emitter &e, Value narrow) {
+  return eachRegister(e, {narrow}, [&](ArrayRef<Value> parts) {
+    return e.callIntrinsic("llvm.aarch64.neon.saddlp.v4i32.v8i16",
+                           parts[0].getType(),
+                           {lanesAs(e, e.b.getI16Type(), parts[0])});
   });
 }
 

@@ -33,8 +33,8 @@ mlir::Value emitNeonPairs(Emitter &e, mlir::Value a, mlir::Value w);
 /// ADDP.
 mlir::Value emitNeonNarrow(Emitter &e, mlir::Value a, mlir::Value w);
 
-/// acc + both halves of each lane: SADDLP.
-mlir::Value emitNeonAddNarrow(Emitter &e, mlir::Value acc, mlir::Value narrow);
+/// The sum of both halves of each lane: SADDLP.
+mlir::Value emitNeonJoinNarrow(Emitter &e, mlir::Value narrow);
 
 /// table[c] for each byte c: TBL.
 mlir::Value emitNeonLookUp(Emitter &e, mlir::Value bytes,

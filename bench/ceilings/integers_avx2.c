@@ -7,8 +7,8 @@
 //   widen:  w and x as 16 bits, VPMADDWD (rows are stored as 16 bits)
 //   halves: w = 16 * high + low; 15 * 127 * 16 products fit in 16 bits, so that
 //           a whole group is summed there
-// int4 is one such half; mxfp4's doubled values, offset to 0..24, fit for half
-// a group.
+// int4 is one such half; of mxfp4's doubled values, offset to 0..24, half a
+// group fits, or a whole one whose sum starts with what takes back the offset.
 //
 //===----------------------------------------------------------------------===//
 
@@ -170,9 +170,10 @@ typedef __m256 F;
     }                                                                          \
     END(rows, cols)                                                            \
   }
-// The compensation in 16 bits, where sums start: they wrap around and end within
-// 16 bits, since weights less their offset are small.
-#define INT4_WRAPPED(name, LINES, rows, cols)                                  \
+// The compensation in 16 bits, where sums start: they wrap around and end
+// within 16 bits, since weights less their offset are small. CODES: what becomes of
+// nibbles.
+#define WRAPPED(name, LINES, CODES, rows, cols)                                \
   AVX2 static void name##_##rows##x##cols(long n) {                            \
     BEGIN(rows, cols)                                                          \
     for (long k = 0; k < n; k++) {                                             \
@@ -184,8 +185,8 @@ typedef __m256 F;
       LINES for (int q = 0; q < 4; q++)                                        \
         UNROLL for (int c = 0; c < cols; c++) {                                \
           HIDE(w);                                                             \
-          I l = _mm256_and_si256(w, nibble);                                   \
-          I h = _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble);             \
+          I l = CODES(_mm256_and_si256(w, nibble));                            \
+          I h = CODES(_mm256_and_si256(_mm256_srli_epi16(w, 4), nibble));      \
           LINES16(rows, cols)                                                  \
         }                                                                      \
       UNROLL for (int r = 0; r < rows; r++)                                    \
@@ -194,6 +195,8 @@ typedef __m256 F;
     }                                                                          \
     END(rows, cols)                                                            \
   }
+#define AS_THEY_ARE(nibbles) nibbles
+#define LOOKED_UP(nibbles) _mm256_shuffle_epi8(table, nibbles)
 // The compensation as f32, in the fma with the row's scale.
 #define INT4_FLOAT(rows, cols)                                                 \
   AVX2 static void int4_float_##rows##x##cols(long n) {                        \
@@ -251,18 +254,24 @@ typedef __m256 F;
 INT8_SIGN(2, 1) INT8_SIGN(3, 1) INT8_SIGN(4, 1)
 INT8_WIDEN(3, 1) INT8_WIDEN(4, 1) INT8_WIDEN(5, 1) INT8_WIDEN(2, 2)
 INT8_ROWS(4, 1) INT8_ROWS(6, 1) INT8_ROWS(3, 2)
+INT8_ROWS(4, 2)
 INT8_HALVES(1) INT8_HALVES(2)
 INT4(int4, UNROLL, 2, 1) INT4(int4, UNROLL, 3, 1) INT4(int4, UNROLL, 4, 1)
 INT4(int4_rolled, ROLL, 3, 1) INT4(int4_rolled, ROLL, 4, 1)
 INT4(int4_rolled, ROLL, 5, 1) INT4(int4_rolled, ROLL, 6, 1)
 INT4(int4_rolled, ROLL, 2, 2)
-INT4_WRAPPED(int4_wrapped, UNROLL, 3, 1)
-INT4_WRAPPED(int4_wrapped, UNROLL, 4, 1)
-INT4_WRAPPED(int4_wrapped_rolled, ROLL, 4, 1)
-INT4_WRAPPED(int4_wrapped_rolled, ROLL, 5, 1)
-INT4_WRAPPED(int4_wrapped_rolled, ROLL, 6, 1)
-INT4_WRAPPED(int4_wrapped_rolled, ROLL, 2, 2)
-INT4_WRAPPED(int4_wrapped_rolled, ROLL, 3, 2)
+WRAPPED(int4_wrapped, UNROLL, AS_THEY_ARE, 3, 1)
+WRAPPED(int4_wrapped_rolled, ROLL, AS_THEY_ARE, 3, 1)
+WRAPPED(int4_wrapped_rolled, ROLL, AS_THEY_ARE, 4, 1)
+WRAPPED(int4_wrapped_rolled, ROLL, AS_THEY_ARE, 5, 1)
+WRAPPED(int4_wrapped_rolled, ROLL, AS_THEY_ARE, 2, 2)
+WRAPPED(int4_wrapped_rolled, ROLL, AS_THEY_ARE, 4, 2)
+WRAPPED(mxfp4_wrapped, UNROLL, LOOKED_UP, 3, 1)
+WRAPPED(mxfp4_wrapped_rolled, ROLL, LOOKED_UP, 3, 1)
+WRAPPED(mxfp4_wrapped_rolled, ROLL, LOOKED_UP, 4, 1)
+WRAPPED(mxfp4_wrapped_rolled, ROLL, LOOKED_UP, 5, 1)
+WRAPPED(mxfp4_wrapped_rolled, ROLL, LOOKED_UP, 2, 2)
+WRAPPED(mxfp4_wrapped_rolled, ROLL, LOOKED_UP, 4, 2)
 INT4_FLOAT(3, 1) INT4_FLOAT(4, 1) INT4_FLOAT(5, 1) INT4_FLOAT(2, 2)
 MXFP4(mxfp4, UNROLL, 2, 1) MXFP4(mxfp4, UNROLL, 3, 1)
 MXFP4(mxfp4_rolled, ROLL, 2, 1) MXFP4(mxfp4_rolled, ROLL, 3, 1)
@@ -287,6 +296,7 @@ const Loop avx2IntegerLoops[] = {
     ENTRY("int8-rows", "widen", int8_rows, 4, 1),
     ENTRY("int8-rows", "widen", int8_rows, 6, 1),
     ENTRY("int8-rows", "widen", int8_rows, 3, 2),
+    ENTRY("int8-rows", "widen", int8_rows, 4, 2),
     ENTRY("int8", "halves", int8_halves, 1, 1),
     ENTRY("int8", "halves", int8_halves, 2, 1),
     ENTRY("int4", "sums of 16 bits", int4, 2, 1),
@@ -298,16 +308,31 @@ const Loop avx2IntegerLoops[] = {
     ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 6, 1),
     ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 2, 2),
     ENTRY("int4", "offset in 16 bits", int4_wrapped, 3, 1),
-    ENTRY("int4", "offset in 16 bits", int4_wrapped, 4, 1),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 4, 1),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 5, 1),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 6, 1),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 2, 2),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 3, 2),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 3,
+          1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 4,
+          1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 5,
+          1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 2,
+          2),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 4,
+          2),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 3, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 4, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 5, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 2, 2),
+    ENTRY("mxfp4", "offset in 16 bits", mxfp4_wrapped, 3, 1),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 3,
+          1),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 4,
+          1),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 5,
+          1),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 2,
+          2),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 4,
+          2),
     ENTRY("mxfp4", "half groups in 16 bits", mxfp4, 2, 1),
     ENTRY("mxfp4", "half groups in 16 bits", mxfp4, 3, 1),
     ENTRY("mxfp4", "half groups in 16 bits, lines in a loop", mxfp4_rolled, 2,

@@ -56,9 +56,9 @@ struct TileFamily {
     return format != mlir::lm::Format::F32 && recipe == Recipe::WidenFMA ? 2
                                                                          : 1;
   }
-  /// Whether nibbles are multiplied by VPMADDUBSW as they are: half a tile's
-  /// sums are 16 bits wide then, and broadcasts of rows serve two vectors.
-  bool hasNarrowNibbles(const Target &target) const;
+  /// Whether a tile of integers has both vectors of a panel's sums in
+  /// registers at once, of which there are 16.
+  bool holdsPanel(const Target &target) const;
   /// Whether tiles are AMX's (MatrixTile.h).
   bool isMatrix() const { return takesMatrix || recipe == Recipe::TilePairs; }
   /// "bf16_dot", in the names of functions.

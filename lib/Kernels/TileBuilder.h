@@ -98,7 +98,7 @@ struct TileBuilder {
   /// are read line by line.
   int64_t vectorsAtOnce() const {
     bool areAll =
-        e.target.registers >= 32 || family.hasNarrowNibbles(e.target) ||
+        e.target.registers >= 32 || family.holdsPanel(e.target) ||
         ((rows == 1 || panels > 1) && family.recipe == Recipe::GroupSums &&
          !e.target.isAArch64()); // there not measured
     return areAll ? vectors() : 1;

@@ -136,22 +136,22 @@ static int64_t countNarrowStreams(const Target &target, lm::Format format) {
   return format == lm::Format::F16 ? 3 : 4;
 }
 
-/// The same of integers, of which nothing is fetched: line by line the
-/// machine's prefetchers follow four streams faster than each line is fetched,
-/// and far faster than with a group's first lines fetched (OLMoE's layer on
-/// Zen 3, the only one measured, shares of the read bandwidth at T=1: int4 65
-/// -> 87 %, int8 69 -> 93; where first lines are fetched int4 54).
-static int64_t countNarrowIntegerStreams(const Target &target,
-                                         const TileFamily &family,
-                                         int64_t rows) {
+/// The same of integers, of which x86 fetches nothing (leadOf): line by line
+/// the machine's prefetchers follow four streams faster than each line is
+/// fetched, and far faster than with a group's first lines fetched (OLMoE's
+/// layer on Zen 3, the only one measured, T=1 in alternating rounds: int4 1.33
+/// times as fast as pairs of which each line is fetched, int8 1.36; where first
+/// lines are fetched int4 0.85).
+static int64_t countIntegerStreams(const Target &target,
+                                   const TileFamily &family, int64_t rows) {
   bool isMeasured = !target.isAArch64() && !family.isDequantised();
   if (!isMeasured || rows > 2)
     return 1;
   if (rows == 1)
     return 4;
   // Half of the sums of two rows x four panels wait in memory. It is faster
-  // still (T=8: int8 60 -> 82 % of the floor, of two panels 77), but not where
-  // what is looked up is widened, too. With VPDPBUSD not measured.
+  // still (T=8: int8 1.34 times as fast as pairs, with two panels 1.11), but
+  // not where what is looked up is widened, too. VPDPBUSD was not measured.
   ByteDot dot = byteDotOf(target, family.format);
   if (dot == ByteDot::Quads)
     return 2;
@@ -171,7 +171,7 @@ int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
   // Sums of integers, or scales and weights, take as many registers as sums.
   if (lm::isQuantised(family.format)) {
     if (!isWide)
-      return countNarrowIntegerStreams(target, family, rows);
+      return countIntegerStreams(target, family, rows);
     int64_t most = family.isDequantised() ? 4 : 8;
     // By VPDPBUSD bytes take one instruction a line and row: up to four rows
     // the machine's prefetcher feeds a tile faster than it may fetch itself
@@ -197,9 +197,9 @@ int64_t moec::kernels::streamsOf(const Target &target, const TileFamily &family,
   return isSlow ? 4 : target.streamPanels;
 }
 
-/// Lines ahead that streams of integers fetch which are not read in runs, of
-/// each group the first: enough to set the machine's own prefetcher going
-/// before a page begins.
+/// Lines ahead that streams of integers fetch with vectors of 16 lanes where
+/// they are not read in runs, of each group the first: enough to set the
+/// machine's own prefetcher going before a page begins.
 static constexpr int64_t kPageLead = 32;
 
 /// Lines of integers, scales beside, that make a run: 8 groups of nibbles, 4 of
@@ -233,10 +233,11 @@ static bool areStreamsApart(const Target &target) {
 bool moec::kernels::fetchesAsStream(const Target &target,
                                     const TileFamily &family, int64_t rows,
                                     bool inStreams) {
-  // A panel of integers alone is too slow without (Zen 3: 8.5 against 11 GB/s).
-  bool isNarrow = lm::isQuantised(family.format) && target.lanes != 16;
+  // One panel of integers alone is read at 8.5 GB/s where nothing is fetched,
+  // at 11 where each line is (Zen 3).
+  bool fetchesPairs = lm::isQuantised(family.format) && target.lanes != 16;
   return streamsOf(target, family, rows) > 1 &&
-         (inStreams || !(isNarrow || isPartOfBlocks(target, family, rows)));
+         (inStreams || !(fetchesPairs || isPartOfBlocks(target, family, rows)));
 }
 
 bool moec::kernels::fetchesEveryLine(const Target &target, bool asStream) {

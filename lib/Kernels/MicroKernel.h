@@ -56,8 +56,10 @@ struct TileFamily {
     return format != mlir::lm::Format::F32 && recipe == Recipe::WidenFMA ? 2
                                                                          : 1;
   }
-  /// Whether a tile of integers has both vectors of a panel's sums in
-  /// registers at once, of which there are 16.
+  /// Whether tiles of integers have 16 registers and in them the sums of both
+  /// vectors of a panel, of four rows in place of six of one vector. Not with
+  /// VPDPBUSD, where it was not measured, nor where what is looked up is
+  /// widened, too.
   bool holdsPanel(const Target &target) const;
   /// Whether tiles are AMX's (MatrixTile.h).
   bool isMatrix() const { return takesMatrix || recipe == Recipe::TilePairs; }

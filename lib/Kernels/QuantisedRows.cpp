@@ -65,7 +65,7 @@ struct SpanQuantiser {
     scale = found.scale;
   }
   Value storeIntegers(ArrayRef<Value> x);
-  Value addLanes(Value sum, int64_t columns);
+  Value addLanes(Value sum, int64_t rounders);
   Value addHalves(Value sum, int64_t columns);
   void storeScale(Value sum, int64_t columns, int64_t element);
 };
@@ -125,38 +125,35 @@ Value SpanQuantiser::storeIntegers(ArrayRef<Value> x) {
   return sum;
 }
 
-/// The sum of `columns` integers by lanes, each with a rounder, which leave it
-/// modulo 2^32.
-Value SpanQuantiser::addLanes(Value sum, int64_t columns) {
+/// The sum of lanes, less what `rounders` rounders add, modulo 2^32.
+Value SpanQuantiser::addLanes(Value sum, int64_t rounders) {
   sum =
       vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::ADD, sum);
-  return e.sub(sum, e.integer(e.b.getI32Type(), columns * kRounderBits));
+  return e.sub(sum, e.integer(e.b.getI32Type(), rounders * kRounderBits));
 }
 
-/// The sum of those that stand in the lower halves of narrow sums, and 2^16
-/// times that of the others.
+/// The sum of those that count in the low halves of narrow sums, and 2^16 times
+/// that of the others.
 Value SpanQuantiser::addHalves(Value sum, int64_t columns) {
   SmallVector<int32_t> bits;
   for (int64_t lane = 0; lane < e.lanes; ++lane)
-    bits.push_back(lane % 4 < 2 ? 0 : 16);
+    bits.push_back(isInHighHalf(lane) ? 16 : 0);
   Value up = arith::ConstantOp::create(
       e.b, e.loc,
       DenseElementsAttr::get(cast<ShapedType>(sum.getType()),
                              ArrayRef<int32_t>(bits)));
   sum = arith::ShLIOp::create(e.b, e.loc, sum, up);
-  // Half of the rounders count 1, half 2^16.
-  return addLanes(sum, columns / 2 * 0x10001);
+  // 2^16 times a rounder is 0 modulo 2^32.
+  static_assert(kRounderBits % 0x10000 == 0);
+  return addLanes(sum, columns / 2);
 }
 
 /// low + 2^16 * high (each of 16 bits with sign) as two halves: a negative low
 /// one took 1 from the other.
 static Value withoutBorrow(Emitter &e, Value sum) {
-  Type i32 = sum.getType();
-  Value low = arith::ShLIOp::create(e.b, e.loc, sum, e.integer(i32, 16));
-  Value isNegative =
-      arith::ShRUIOp::create(e.b, e.loc, low, e.integer(i32, 31));
-  return e.add(
-      sum, arith::ShLIOp::create(e.b, e.loc, isNegative, e.integer(i32, 16)));
+  Value sign =
+      arith::AndIOp::create(e.b, e.loc, sum, e.integer(sum.getType(), 0x8000));
+  return e.add(sum, e.add(sign, sign));
 }
 
 /// Stores the scale, at `element` of the record, and what the integers' sum
@@ -169,6 +166,8 @@ void SpanQuantiser::storeScale(Value sum, int64_t columns, int64_t element) {
     return put(element + 1, e.mulf(scale, sum));
   }
   bool isNarrow = byteDotOf(e.target, format) == ByteDot::Narrow;
+  assert((!isNarrow || endsInHalf(productBias(e.target, layout()))) &&
+         "the offset takes more than its half");
   sum = isNarrow ? addHalves(sum, columns) : addLanes(sum, columns);
   Value offset = e.mul(sum, e.integer(i32, -productBias(e.target, layout())));
   put(element + 1, isNarrow ? withoutBorrow(e, offset) : offset);

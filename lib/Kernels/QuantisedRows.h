@@ -27,11 +27,11 @@ ByteDot byteDotOf(const Target &target, mlir::lm::Format format);
 /// i32 elements, one record a group of K. In a record element i of row r is at
 /// i * rows + r: the group's integers (32 / 4 * quadElements elements), its
 /// scale (f32), and what a row adds to each of its sums: -bias * sum of the
-/// integers, in halves for narrow sums, or for formats with a minimum
-/// scale * sum (f32). Of a format with
-/// one scale a row records have integers only, and behind the last come scale
-/// and offset: in the record after the last. For matrix tiles each row's
-/// integers lie together: element i of row r is at r * quads + i.
+/// integers, of narrow sums that of each half in its half, or for formats with
+/// a minimum scale * sum (f32). Of a format with one scale a row records have
+/// integers only, and behind the last come scale and offset: in the record
+/// after the last. For matrix tiles each row's integers lie together: element i
+/// of row r is at r * quads + i.
 struct QuantisedRecord {
   int64_t quads, elements, scale;
 

@@ -99,6 +99,7 @@ void GroupTile::addLine(Value line, int64_t first, int64_t vectors,
     });
 }
 
+/// The part of addLine that stands together.
 void GroupTile::addVectors(Value line, int64_t first, int64_t vectors,
                            function_ref<Value &(int64_t, int64_t)> sumOf) {
   SmallVector<Value> raw;
@@ -190,6 +191,7 @@ void GroupTile::addTo(SmallVectorImpl<Value> &acc, int64_t first,
 SmallVector<Value> TileBuilder::sumWholeRows() {
   Value groups = countGroups();
   GroupTile end(*this, groups);
+  assert(end.dot != ByteDot::Narrow && "sums of all K end in 32 bits");
   int64_t n = vectors();
   int64_t together = end.dot == ByteDot::Pairs ? vectorsAtOnce() : n;
   auto addGroup = [&](Value group, ValueRange before) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Register tiles of every level of instructions: one for each row count (of AMX for all), no vector spilled in an
-innermost loop. Libraries that use AMX ask Linux for it.
+innermost loop but those named below. Libraries that use AMX ask Linux for it.
 
 usage: spills_test.py MOEC GOLDENS
 """
@@ -148,11 +148,29 @@ def check_fetches(machine, name, body, most_rows):
     assert runs or int(size[1]) < most_rows, (machine, name)
 
 
+def fetches(body):
+    return any("\tprefetch" in line for line in body)
+
+
 def check_streams(machine, found):
-    """With AVX2 one row of integers reads four panels at once and fetches nothing; of two panels after each other each line."""
+    """With AVX2 one and two rows of integers read several panels at once and fetch nothing; pairs of panels fetch each line."""
+    two = "2x64_stream" if machine in WHOLE_PANELS else "2x32"
     for kind in INTEGERS:
-        assert not any("\tprefetch" in line for line in found[f"tile_{kind}_1x64"]), (machine, kind)
-        assert any("\tprefetch" in line for line in found[f"tile_{kind}_1x16"]), (machine, kind)
+        for size in ("1x64", two)[:1 if kind == "int4_nl" and machine in WHOLE_PANELS else 2]:
+            assert not fetches(found[f"tile_{kind}_{size}"]), (machine, kind, size)
+        assert fetches(found[f"tile_{kind}_1x16"]), (machine, kind)
+
+
+def check_panels(machine, found):
+    """Four rows of integers read a line once for both vectors of a panel, and narrow sums are joined once a group."""
+    for kind in WHOLE_PANELS[machine]:
+        body = found[f"tile_{kind}_4x16"]
+        quads = 4 * (1 if kind in ("int8", "int8_channel") else 2)  # in a line, of which a loop has one
+        pairs = sum("vpmaddwd" in line for line in body)
+        assert pairs == (4 * quads if kind in ("int8", "int8_channel") else 8), (machine, kind, pairs)
+        if kind not in ("int8", "int8_channel"):
+            narrow = sum("vpmaddubsw" in line for line in body)
+            assert narrow == 2 * quads, (machine, kind, narrow)
 
 
 def check(folder, machine, registers, limits, words, float_rows=False):
@@ -166,6 +184,8 @@ def check(folder, machine, registers, limits, words, float_rows=False):
     assert row_counts(found) == expected, (machine, row_counts(found))
     if registers == "ymm" and not float_rows:
         check_streams(machine, found)
+    if machine in WHOLE_PANELS and not float_rows:
+        check_panels(machine, found)
     loops = 0
     for name, body in found.items():
         stem, rows = TILE.match(name).groups()

@@ -10,14 +10,16 @@
 using namespace mlir;
 using namespace moec::kernels;
 
-/// Whether a group's sums fit in 16 bits: each half has 16 products of -127 ..
-/// 127 with weights that are half of `largest` from their middle or, without a
-/// bias, up to 15. Modulo 2^16 it matters only where a sum ends. And no product
-/// saturates.
+bool moec::kernels::endsInHalf(int64_t magnitude) {
+  return 127 * 16 * magnitude <= 32767;
+}
+
+/// Whether a group's sums may be narrow: they end in 16 bits where a bias is
+/// taken back (about half of `largest`) and where there is none (up to 15);
+/// modulo 2^16 only the end matters. And no product saturates.
 static bool fitsNarrow(int64_t largest) {
-  constexpr int64_t most = 32767, products = 127 * 16;
-  return products * std::max<int64_t>(15, (largest + 1) / 2) <= most &&
-         2 * 127 * largest <= most;
+  return endsInHalf(std::max<int64_t>(15, (largest + 1) / 2)) &&
+         2 * 127 * largest <= 32767;
 }
 
 ByteDot moec::kernels::byteDotOf(const Target &target, int64_t largest) {

@@ -29,6 +29,12 @@ enum class ByteDot {
 
 /// For weights of 0 .. `largest` and integers of a row of -127 .. 127.
 ByteDot byteDotOf(const Target &target, int64_t largest);
+/// Whether each half of a narrow sum of a group, 16 products of integers of
+/// -127 .. 127 with others of up to `magnitude`, is one of 16 bits with sign.
+bool endsInHalf(int64_t magnitude);
+/// Whether a column of K counts in the high half of such a sum.
+inline bool isInHighHalf(int64_t column) { return column % 4 >= 2; }
+
 /// Whether unsigned weights of 0 .. `largest` are made signed, 128 less, since
 /// products would take them for negative.
 inline bool takesSign(ByteDot dot, int64_t largest) {

@@ -11,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 using namespace mlir;
 using namespace moec;
 using namespace moec::test;
@@ -101,6 +103,47 @@ func.func @linear(%x: tensor<?x200xf32>, %w: tensor<50x200xf32>)
       -> tensor<?x50xf32>
   return %y : tensor<?x50xf32>
 })";
+}
+
+/// Numbers of one magnitude, whose signs go through patterns of four columns,
+/// another for each row: integers and sums of them are as large as they can be.
+reference::Tensor makeExtremes(int64_t rows, int64_t columns,
+                               double magnitude) {
+  reference::Tensor tensor(reference::Element::F32, {rows, columns});
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column)
+      tensor.data[row * columns + column] =
+          (row >> column % 4) % 2 ? -magnitude : magnitude;
+  return tensor;
+}
+
+/// Sums end near the ends of what holds them, in each half of a lane with
+/// another sign, and one row's is no number: wherever they are held in less
+/// than 32 bits (VPMADDUBSW), others that are not have the same bits.
+TEST_P(Quantised, HasTheSameBitsAtTheEndsOfSums) {
+  constexpr int64_t kRows = 18, kColumns = 50, kInner = 200;
+  reference::Tensor x = makeExtremes(kRows, kInner, 1);
+  x.data[16 * kInner + 70] = NAN;
+  x.data[17 * kInner + 70] = INFINITY;
+  std::vector<double> expected;
+  for (Variant variant : getVariants())
+    for (bool emulate : {false, true}) {
+      variant.machine.kernels.emulate |= emulate;
+      RandomCase graph(makeLinear(), 3, variant, kRows);
+      graph.setArgument(0, x);
+      // MXFP4's largest number is 6, so of 1.5, but not of 1.
+      graph.setArgument(1, makeExtremes(kColumns, kInner, 1.5));
+      SCOPED_TRACE(graph.describe());
+      llvm::Error error = graph.prepare(GetParam());
+      ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+      std::vector<double> actual = runInChunks(graph, kRows, {1, 2, 15}, 2);
+      for (int64_t i = 16 * kColumns; i < kRows * kColumns; ++i)
+        ASSERT_TRUE(std::isnan(actual[i])) << i;
+      actual.resize(16 * kColumns);
+      if (expected.empty())
+        expected = actual;
+      ASSERT_EQ(bits(actual), bits(expected));
+    }
 }
 
 /// Sums of integers are exact: lanes, instructions and their emulation agree.

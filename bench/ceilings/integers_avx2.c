@@ -171,8 +171,8 @@ typedef __m256 F;
     END(rows, cols)                                                            \
   }
 // The compensation in 16 bits, where sums start: they wrap around and end
-// within 16 bits, since weights less their offset are small. CODES: what becomes of
-// nibbles.
+// within 16 bits, since weights less their offset are small. CODES: what
+// becomes of nibbles.
 #define WRAPPED(name, LINES, CODES, rows, cols)                                \
   AVX2 static void name##_##rows##x##cols(long n) {                            \
     BEGIN(rows, cols)                                                          \
@@ -308,31 +308,31 @@ const Loop avx2IntegerLoops[] = {
     ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 6, 1),
     ENTRY("int4", "sums of 16 bits, lines in a loop", int4_rolled, 2, 2),
     ENTRY("int4", "offset in 16 bits", int4_wrapped, 3, 1),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 3,
-          1),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 4,
-          1),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 5,
-          1),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 2,
-          2),
-    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled, 4,
-          2),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled,
+          3, 1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled,
+          4, 1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled,
+          5, 1),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled,
+          2, 2),
+    ENTRY("int4", "offset in 16 bits, lines in a loop", int4_wrapped_rolled,
+          4, 2),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 3, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 4, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 5, 1),
     ENTRY("int4", "sums of 16 bits, f32 offset", int4_float, 2, 2),
     ENTRY("mxfp4", "offset in 16 bits", mxfp4_wrapped, 3, 1),
-    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 3,
-          1),
-    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 4,
-          1),
-    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 5,
-          1),
-    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 2,
-          2),
-    ENTRY("mxfp4", "offset in 16 bits, lines in a loop", mxfp4_wrapped_rolled, 4,
-          2),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop",
+          mxfp4_wrapped_rolled, 3, 1),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop",
+          mxfp4_wrapped_rolled, 4, 1),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop",
+          mxfp4_wrapped_rolled, 5, 1),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop",
+          mxfp4_wrapped_rolled, 2, 2),
+    ENTRY("mxfp4", "offset in 16 bits, lines in a loop",
+          mxfp4_wrapped_rolled, 4, 2),
     ENTRY("mxfp4", "half groups in 16 bits", mxfp4, 2, 1),
     ENTRY("mxfp4", "half groups in 16 bits", mxfp4, 3, 1),
     ENTRY("mxfp4", "half groups in 16 bits, lines in a loop", mxfp4_rolled, 2,

@@ -54,8 +54,8 @@ static bool hasFastDotPairs(llvm::StringRef cpu) {
 /// layer); every line fetched into the first-level cache holds a core to 20
 /// GB/s, and where products are AVX2's to half of that. So streams of all that
 /// has no AVX-512, AMD's older cores and Intel's client ones, are left to its
-/// prefetchers; integers, which have none there, fetch every line into the
-/// second level (Zen 4, int8 at T=1: 34 -> 82 %). Intel's server cores want
+/// prefetchers; pairs of panels of integers fetch every line into the second
+/// level there. Intel's server cores want
 /// every line fetched (93 %). Blocks of rows leave time between lines: there
 /// the second-level cache takes more of them than the first waits for (T=64: 85
 /// against 68 % of the floor).

@@ -53,7 +53,7 @@ void GroupLines::fetchAt(Value start, Value line) {
 
 /// A core waits for few lines of its own at once (Zen 4: 20 GB/s), its
 /// prefetcher for more: where little else takes time (streams), only the first
-/// line is fetched, and the prefetcher does the rest.
+/// line is fetched, or none, and the prefetcher does the rest.
 void GroupLines::prefetch() {
   bool all = fetchesEveryLine(e.target, tile.asStream);
   int64_t lines = all ? layout.groupLines + fetchedScales() : 1;

@@ -26,7 +26,7 @@ struct GroupLines {
   GroupLines(TileBuilder &tile, Value group);
 
   /// Prefetches as many lines of each panel as the group has, and of scales, or
-  /// (fetchesEveryLine) the first alone.
+  /// (fetchesEveryLine) the first alone; nothing where there is no lead.
   void prefetch();
   /// Leaves it to fetchLine where every line is fetched and a line's products
   /// have `slots` places for that, or does it.

@@ -74,9 +74,9 @@ struct TileFamily {
 int64_t streamsOf(const Target &target, const TileFamily &family, int64_t rows);
 
 /// Whether a tile of `rows` rows fetches as streams do, and reads as they do
-/// (runOf). One of a pair of panels does so, too, unless such tiles are blocks
-/// of more rows, which fetch for each other: then it is a function of its own,
-/// where the two ways differ.
+/// (runOf). One of a pair of panels does so, too, unless it is of integers with
+/// vectors of 8 lanes, or such tiles are blocks of more rows, which fetch for
+/// each other: then it is a function of its own, where the two ways differ.
 bool fetchesAsStream(const Target &target, const TileFamily &family,
                      int64_t rows, bool inStreams);
 
@@ -86,12 +86,12 @@ bool fetchesAsStream(const Target &target, const TileFamily &family,
 int64_t leadOf(const Target &target, const TileFamily &family, bool asStream);
 
 /// K steps of one panel that a tile takes before it turns to the next, or 0
-/// where each step takes all panels. Interleaved line by line, Zen 4's
-/// prefetcher loses streams in which nibbles leave time between lines (OLMoE's
-/// layer, int4 at T=1: 82 -> 90 % of the read bandwidth; T=8: 79 -> 87 % of the
-/// floor), and those of three rows of int8 (79 -> 83; four lose six). Zen 5
-/// gets them unmeasured; int8_channel has not been tried, and bf16 loses where
-/// others read memory, too (docs/weight-formats.md).
+/// where each step takes all panels, as with vectors of 8 lanes. Interleaved
+/// line by line, Zen 4's prefetcher loses streams in which nibbles leave time
+/// between lines (OLMoE's layer, int4 at T=1: 82 -> 90 % of the read bandwidth;
+/// T=8: 79 -> 87 % of the floor), and those of three rows of int8 (79 -> 83;
+/// four lose six). Zen 5 gets them unmeasured; int8_channel has not been tried,
+/// and bf16 loses where others read memory, too (docs/weight-formats.md).
 int64_t runOf(const Target &target, const TileFamily &family, int64_t rows,
               bool asStream);
 

@@ -69,8 +69,8 @@ struct Target {
   /// MicroKernel.h).
   int64_t streamPanels = 8;
   /// How many lines ahead a tile that reads streams fetches each of them; 0
-  /// leaves that to the machine (leadOf), for which streams of integers may
-  /// take turns in runs (runOf).
+  /// leaves that to the machine (leadOf), for which streams of integers with
+  /// vectors of 16 lanes may take turns in runs (runOf).
   int64_t prefetchLines = 24;
   /// The same for a tile of more rows, which computes more between two lines.
   int64_t blockPrefetchLines = 24;

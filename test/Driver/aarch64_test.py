@@ -130,6 +130,12 @@ def stored(array, element):
     return bf16(array) if element == "bf16" else array.astype(np.float16 if element == "f16" else np.float32)
 
 
+def extremes(rows, columns, magnitude):
+    """One magnitude, signs by patterns of four columns, another for each row: sums of integers are as large as they can be."""
+    row, column = np.indices((rows, columns))
+    return np.where(row >> column % 4 & 1, -magnitude, magnitude).astype(np.float32)
+
+
 def cases(tokens, random):
     linear = lambda name, columns, rows, out, element="f32": Case(
         name, [("in", random(tokens, columns)), ("pack", stored(random(rows, columns), element))], [tokens * out * 4])
@@ -142,6 +148,9 @@ def cases(tokens, random):
     yield linear("linear_mxfp4", 72, 50, 50)
     yield linear("linear_int8_channel", 72, 50, 50)
     yield linear("linear_int4_nl", 72, 50, 50)
+    for kind, element in (("int8", "f32"), ("int4", "bf16"), ("mxfp4", "f32"), ("int8_channel", "f32")):
+        yield Case(f"linear_{kind}", [("in", extremes(tokens, 72, 1)), ("pack", stored(extremes(50, 72, 1.5), element))],
+                   [tokens * 50 * 4])
     yield Case("choose", [("in", random(tokens, 8))], [tokens * 12, tokens * 12])
     yield Case("attend", [("in", random(tokens, 32)), ("in", random(tokens, 16)), ("in", random(tokens, 16)),
                           ("state", 128 * 64), ("int", 0)], [tokens * 128], positions=64)

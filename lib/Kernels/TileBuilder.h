@@ -93,7 +93,7 @@ struct TileBuilder {
 
   Value countGroups();
   /// Vectors whose sums stay in registers for a group; with 16 registers those
-  /// of the others wait in memory meanwhile, unless four rows holdsPanel, but
+  /// of the others wait in memory meanwhile, unless the family holdsPanel, but
   /// for one row's: a line is then read once (Zen 3, T=1: int4_nl 12 % faster,
   /// mxfp4 5, int8 0 to 4). Streams are read line by line.
   int64_t vectorsAtOnce() const {
